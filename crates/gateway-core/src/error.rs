@@ -1,0 +1,281 @@
+//! The one error type. A dialect turns it into bytes; `message` and `fields` are public, `cause`
+//! and `source` are for the log.
+
+use std::{borrow::Cow, error::Error as StdError, fmt};
+
+use crate::Attr;
+
+/// What went wrong, from the caller's point of view. Small and closed: no dialect has a wildcard
+/// arm, so that a new kind does not compile until every dialect says what it answers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ErrorKind {
+    /// No route in this mount.
+    NoRoute,
+    /// A route, but not with this method.
+    MethodNotAllowed,
+    /// The body is larger than the mount allows.
+    TooLarge,
+    /// The body did not arrive in time.
+    Timeout,
+    /// No credential.
+    MissingCredential,
+    /// Not a good credential.
+    BadCredential,
+    /// A good credential that may not do this.
+    Forbidden,
+    /// Too many requests.
+    RateLimited,
+    /// A media type, charset or content coding that is not served.
+    UnsupportedMediaType,
+    /// No media type that the caller accepts.
+    NotAcceptable,
+    /// Not the dialect's syntax.
+    Malformed,
+    /// The dialect's syntax, but nothing in it to do.
+    EmptyUpdate,
+    /// One or more fields are invalid; `fields` says which.
+    Invalid,
+    /// The user does not exist, or is none of the caller's.
+    NotFound,
+    /// A user with this id exists.
+    AlreadyExists,
+    /// The username is taken.
+    UsernameTaken,
+    /// The Idempotency-Key came with another request before.
+    KeyReused,
+    /// A request with this Idempotency-Key is still running.
+    KeyInFlight,
+    /// An entity tag that no longer matches.
+    PreconditionFailed,
+    /// A rule of the business refuses the final state.
+    RuleViolated,
+    /// The service is overloaded or stopping; nothing was done.
+    Unavailable,
+    /// Whether the write was done is not known; the same request with the same key will tell.
+    UnknownOutcome,
+    /// A fault of the service.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The name in logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoRoute => "no_route",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::TooLarge => "too_large",
+            Self::Timeout => "timeout",
+            Self::MissingCredential => "missing_credential",
+            Self::BadCredential => "bad_credential",
+            Self::Forbidden => "forbidden",
+            Self::RateLimited => "rate_limited",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::NotAcceptable => "not_acceptable",
+            Self::Malformed => "malformed",
+            Self::EmptyUpdate => "empty_update",
+            Self::Invalid => "invalid",
+            Self::NotFound => "not_found",
+            Self::AlreadyExists => "already_exists",
+            Self::UsernameTaken => "username_taken",
+            Self::KeyReused => "key_reused",
+            Self::KeyInFlight => "key_in_flight",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::RuleViolated => "rule_violated",
+            Self::Unavailable => "unavailable",
+            Self::UnknownOutcome => "unknown_outcome",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// True where the answer is a fact about the store, decided once execution began: such an
+    /// answer is kept with the request's Idempotency-Key (decision 9).
+    #[must_use]
+    pub const fn is_decided(self) -> bool {
+        matches!(
+            self,
+            Self::NotFound
+                | Self::AlreadyExists
+                | Self::UsernameTaken
+                | Self::PreconditionFailed
+                | Self::RuleViolated
+        )
+    }
+}
+
+/// What a field error is about; a dialect names it in its own terms.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Place {
+    /// An attribute, named by the dialect's vocabulary.
+    Attr(Attr),
+    /// A request header.
+    Header(&'static str),
+    /// A query parameter.
+    Parameter(&'static str),
+}
+
+/// Why a field is invalid. `Display` is a sentence that a partner may read; it never repeats the
+/// value.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Problem {
+    /// Missing where it must be given.
+    Required,
+    /// Given, but cannot be written.
+    ReadOnly,
+    /// `null` or empty where that does not clear.
+    NotClearable,
+    /// Not text.
+    NotText,
+    /// Not `true` or `false`.
+    NotFlag,
+    /// Not an object.
+    NotObject,
+    /// Shorter or longer than so many characters.
+    Length {
+        /// Fewest characters.
+        min: u16,
+        /// Most characters.
+        max: u16,
+    },
+    /// Control characters, direction overrides, or nothing that shows.
+    NotPrintable,
+    /// Not an e-mail address.
+    Email,
+    /// Not a date in the dialect's form.
+    Date,
+    /// A birth date before 1900 or in the future.
+    BirthRange,
+    /// Not an ISO 3166-1 alpha-2 code.
+    Country,
+    /// Not a province or state of the country.
+    Region,
+    /// Not a postal code of the country.
+    PostalCode,
+    /// Not a UUID.
+    Uuid,
+    /// An external id with control characters, `.` or `..`.
+    ExternalId,
+    /// A name that this API does not know, where unknown names are refused.
+    Unknown,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Required => "Is required",
+            Self::ReadOnly => "Cannot be changed",
+            Self::NotClearable => "Must not be null or empty",
+            Self::NotText => "Must be a string",
+            Self::NotFlag => "Must be true or false",
+            Self::NotObject => "Must be an object",
+            Self::Length { min, max } => return write!(f, "Must be {min} to {max} characters long"),
+            Self::NotPrintable => "Must be printable text",
+            Self::Email => "Must be a valid email address",
+            Self::Date => "Must be a valid date",
+            Self::BirthRange => "Must not be before 1900 or in the future",
+            Self::Country => "Must be a two-letter ISO 3166-1 country code",
+            Self::Region => "Must be a province or state code of the country",
+            Self::PostalCode => "Must be a postal code of the country",
+            Self::Uuid => "Must be a UUID",
+            Self::ExternalId => "Must be 1 to 128 characters, none of them a control character",
+            Self::Unknown => "Is not a known field",
+        };
+        f.write_str(text)
+    }
+}
+
+/// One bad field.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FieldError {
+    /// Which.
+    pub place: Place,
+    /// The field's own name where the dialect has none for the place (an unknown member).
+    pub name: Option<String>,
+    /// Why.
+    pub problem: Problem,
+}
+
+impl FieldError {
+    /// A bad attribute.
+    #[must_use]
+    pub const fn attr(attr: Attr, problem: Problem) -> Self {
+        Self { place: Place::Attr(attr), name: None, problem }
+    }
+}
+
+/// A request that failed.
+#[derive(Debug)]
+pub struct Error {
+    /// The kind.
+    pub kind: ErrorKind,
+    /// A sentence for the caller, where the kind alone does not say enough.
+    pub message: Option<Cow<'static, str>>,
+    /// Every bad field, in the order of the dialect's vocabulary.
+    pub fields: Vec<FieldError>,
+    /// When to try again, in seconds.
+    pub retry_after_s: Option<u32>,
+    /// For the log: a short constant such as `clock_skew`.
+    pub cause: Option<&'static str>,
+    /// For the log: the error beneath. Its text must hold nothing of the request.
+    pub source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of a kind, with nothing to add.
+    #[must_use]
+    pub const fn new(kind: ErrorKind) -> Self {
+        Self { kind, message: None, fields: Vec::new(), retry_after_s: None, cause: None, source: None }
+    }
+
+    /// Bad fields.
+    #[must_use]
+    pub fn invalid(fields: Vec<FieldError>) -> Self {
+        Self { fields, ..Self::new(ErrorKind::Invalid) }
+    }
+
+    /// With a sentence for the caller.
+    #[must_use]
+    pub fn message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.message = Some(message.into());
+        self
+    }
+
+    /// With a word for the log.
+    #[must_use]
+    pub const fn cause(mut self, cause: &'static str) -> Self {
+        self.cause = Some(cause);
+        self
+    }
+
+    /// With the time after which to try again.
+    #[must_use]
+    pub const fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// With the error beneath.
+    #[must_use]
+    pub fn source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self::new(kind)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.as_str())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}

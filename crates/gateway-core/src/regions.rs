@@ -1,0 +1,50 @@
+//! ISO 3166-1 alpha-2 codes, and the provinces and states that are checked (decision 6).
+
+/// Officially assigned codes (ISO 3166-1), as one string of pairs in order.
+const COUNTRIES: &str = "ADAEAFAGAIALAMAOAQARASATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMBNBOBQBRBSBTBVBWBYBZ\
+CACCCDCFCGCHCICKCLCMCNCOCRCUCVCWCXCYCZDEDJDKDMDODZECEEEGEHERESETFIFJFKFMFOFRGAGBGDGEGFGGGHGIGLGMGNGPGQGRGSGTGUGWGY\
+HKHMHNHRHTHUIDIEILIMINIOIQIRISITJEJMJOJPKEKGKHKIKMKNKPKRKWKYKZLALBLCLILKLRLSLTLULVLYMAMCMDMEMFMGMHMKMLMMMNMOMPMQMRMSMTMUMVMWMXMYMZ\
+NANCNENFNGNINLNONPNRNUNZOMPAPEPFPGPHPKPLPMPNPRPSPTPWPYQARERORSRURWSASBSCSDSESGSHSISJSKSLSMSNSOSRSSSTSVSXSYSZ\
+TCTDTFTGTHTJTKTLTMTNTOTRTTTVTWTZUAUGUMUSUYUZVAVCVEVGVIVNVUWFWSYEYTZAZMZW";
+
+/// Provinces and territories of Canada (Canada Post).
+const PROVINCES: &str = "ABBCMBNBNLNSNTNUONPEQCSKYT";
+
+/// States, the district, territories and military mail of the US (USPS Publication 28, appendix B).
+const STATES: &str = "AAAEAKALAPARASAZCACOCTDCDEFLFMGAGUHIIAIDILINKSKYLAMAMDMEMHMIMNMOMPMSMTNCNDNENHNJNMNVNY\
+OHOKORPAPRPWRISCSDTNTXUTVAVIVTWAWIWVWY";
+
+fn has(pairs: &str, code: &str) -> bool {
+    code.len() == 2 && pairs.as_bytes().chunks_exact(2).any(|pair| pair == code.as_bytes())
+}
+
+/// True for an upper-case ISO 3166-1 alpha-2 code.
+pub(crate) fn is_country(code: &str) -> bool {
+    has(COUNTRIES, code)
+}
+
+/// True for an upper-case code of a province or state of CA or US; for others, always.
+pub(crate) fn is_region(code: &str, country: &str) -> bool {
+    match country {
+        "CA" => has(PROVINCES, code),
+        "US" => has(STATES, code),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_have_every_code_once_and_in_order() {
+        for (table, count) in [(COUNTRIES, 249), (PROVINCES, 13), (STATES, 62)] {
+            let codes: Vec<&[u8]> = table.as_bytes().chunks_exact(2).collect();
+            assert_eq!(codes.len(), count);
+        }
+        let mut codes: Vec<&[u8]> = COUNTRIES.as_bytes().chunks_exact(2).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), 249);
+    }
+}

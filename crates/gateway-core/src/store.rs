@@ -1,0 +1,168 @@
+//! The contract of a store: read by id or unique key, list, look up a ledger key, and one commit.
+//!
+//! A store sees states, never changes or HTTP. [`Commit`] carries everything that must become true
+//! together: the user with its unique keys, the stored answer under its Idempotency-Key, the
+//! signature that was used up. `gateway-testkit` holds the suite that every store must pass.
+
+use std::{fmt, future::Future, sync::Arc};
+
+use crate::{Namespace, Timestamp, UniqueKey, User, UserId};
+
+/// A ledger key: 128 bits of a hash over the kind of guard, the namespace, the client and its key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct LedgerKey(pub [u8; 16]);
+
+/// Something that may happen only once: an idempotency record, or a signature used up.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Guard {
+    /// Its key.
+    pub key: LedgerKey,
+    /// What is kept under the key.
+    pub record: LedgerRecord,
+}
+
+/// What the ledger keeps under a key.
+#[derive(Clone, PartialEq)]
+pub struct LedgerRecord {
+    /// SHA-256 of what the key was used for.
+    pub fingerprint: [u8; 32],
+    /// When it was committed. 24 h later the key is free again, whether purged or not.
+    pub at: Timestamp,
+    /// The user that the answer speaks of.
+    pub user: Option<UserId>,
+    /// The answer, opaque to the store; `None` once its user was deleted.
+    pub answer: Option<Arc<[u8]>>,
+}
+
+impl LedgerRecord {
+    /// How long a key is kept (decision 9).
+    pub const LIFETIME: time::Duration = time::Duration::hours(24);
+    /// When a record may be purged, at the earliest.
+    pub const PURGE_AFTER: time::Duration = time::Duration::hours(25);
+
+    /// True while the key is taken.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        now - self.at < Self::LIFETIME
+    }
+}
+
+impl fmt::Debug for LedgerRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LedgerRecord").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+/// A change of state of one user.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Write {
+    /// The user did not exist; its id must be new, too (a deleted user's id is not).
+    Create(Arc<User>),
+    /// The user as loaded, and as it is to be.
+    Update {
+        /// As loaded: the commit holds only if this version still stands.
+        before: Arc<User>,
+        /// As it is to be: the same id, a higher version.
+        after: Arc<User>,
+    },
+    /// The user goes; a tombstone stays, and takes the place of its stored answers.
+    Delete {
+        /// As loaded.
+        before: Arc<User>,
+    },
+}
+
+impl Write {
+    /// The user concerned.
+    #[must_use]
+    pub fn id(&self) -> UserId {
+        match self {
+            Self::Create(user) | Self::Delete { before: user } | Self::Update { before: user, .. } => user.id,
+        }
+    }
+}
+
+/// Everything that becomes true together, or not at all.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Commit {
+    /// The change of state; `None` where only an answer is to be kept.
+    pub write: Option<Write>,
+    /// What may happen only once.
+    pub guards: Vec<Guard>,
+    /// The one clock reading of the request.
+    pub now: Timestamp,
+}
+
+/// What came of a commit. Only [`Committed::Done`] changed anything, and it is durable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Committed {
+    /// Done, and synced to disk.
+    Done,
+    /// The version moved (or the user went, or came): load again.
+    Stale,
+    /// Another user has this key.
+    Taken(UniqueKey),
+    /// A live record stands under this key: look it up.
+    KeyTaken(LedgerKey),
+    /// The commit was begun and its end is not known. Never to be answered as a failure.
+    Unknown,
+}
+
+/// A page of users, in the order of their ids.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Page {
+    /// Only users with ids after this one.
+    pub after: Option<UserId>,
+    /// Only users linked in this namespace.
+    pub namespace: Option<Namespace>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Why a store could not answer. Nothing was written.
+#[derive(Debug)]
+pub enum StoreError {
+    /// Overloaded, stopping, or stopped after a fault: try again later.
+    Unavailable(&'static str),
+    /// A record is damaged: it is never given out.
+    Damaged(&'static str),
+    /// A fault of the engine.
+    Engine(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(why) => write!(f, "store unavailable: {why}"),
+            Self::Damaged(what) => write!(f, "damaged record: {what}"),
+            Self::Engine(source) => write!(f, "store engine: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// The one place users live.
+///
+/// Reads see every commit that was answered before they began.
+pub trait UserStore: Send + Sync + 'static {
+    /// The user with this id; `None` when there is none or it was deleted.
+    fn user(&self, id: UserId) -> impl Future<Output = Result<Option<Arc<User>>, StoreError>> + Send;
+
+    /// The user with this unique key.
+    fn find(&self, key: &UniqueKey) -> impl Future<Output = Result<Option<Arc<User>>, StoreError>> + Send;
+
+    /// A page of users in the order of their ids.
+    fn list(&self, page: &Page) -> impl Future<Output = Result<Vec<Arc<User>>, StoreError>> + Send;
+
+    /// The record under a ledger key; `None` when there is none that is live at `now`.
+    fn ledger(
+        &self,
+        key: LedgerKey,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<LedgerRecord>, StoreError>> + Send;
+
+    /// Makes a commit true, if the version still stands, its unique keys and guards are free.
+    /// Checked in this order: guards, version, unique keys.
+    fn commit(&self, commit: Commit) -> impl Future<Output = Result<Committed, StoreError>> + Send;
+}
