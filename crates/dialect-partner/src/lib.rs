@@ -1,1 +1,217 @@
-//! Stub.
+//! Dialect A: the flat partner JSON API (section A of the wire reference, decisions 15 to 22).
+//!
+//! The whole wire format stands in `wire.rs`; this file is its grammar.
+
+mod wire;
+
+use std::sync::Arc;
+
+use gateway_core::{
+    Attr, Caller, Creation, Error, ErrorKind, ExternalId, FieldError, Locator, Operation, Outcome, Place,
+    Problem, Status, User, check,
+};
+use gateway_dialect::{
+    Action, Answer, Decoded, Dialect, FieldTable, Json, Mode, Options, Reading, Request, Route, Ruling,
+    SECONDS, Site, json, refused_names,
+};
+use http::{HeaderName, StatusCode};
+use serde::Serialize;
+
+use wire::{ROUTES, TABLE, wire_error, wire_problem};
+
+const JSON: &str = "application/json";
+
+/// The dialect, with a mount's options.
+#[derive(Debug)]
+pub struct Partner {
+    minimum_age: Option<u8>,
+}
+
+impl Partner {
+    /// Reads `minimum_age` (years, 1 to 150; no minimum when absent).
+    pub fn build(options: &mut Options<'_>) -> Arc<dyn Dialect> {
+        let years = options.integer("minimum_age", 1..=150).and_then(|years| u8::try_from(years).ok());
+        Arc::new(Self { minimum_age: years })
+    }
+}
+
+/// What create, read and update answer: no profile data is ever returned (A.5).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Receipt<'a> {
+    user_id: String,
+    external_id: &'a str,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updated_at: Option<Json<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorBody<'a> {
+    error: &'static str,
+    message: &'a str,
+    request_id: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    field_errors: Vec<WireFieldError>,
+}
+
+#[derive(Serialize)]
+struct WireFieldError {
+    field: String,
+    message: String,
+}
+
+impl Dialect for Partner {
+    fn name(&self) -> &'static str {
+        "partner"
+    }
+
+    fn routes(&self) -> &'static [Route] {
+        ROUTES
+    }
+
+    fn fields(&self) -> &FieldTable {
+        &TABLE
+    }
+
+    fn request_id_header(&self) -> HeaderName {
+        HeaderName::from_static("x-request-id")
+    }
+
+    fn media_type(&self) -> &'static str {
+        JSON
+    }
+
+    fn decode(&self, site: &Site<'_>, _: &Caller, request: &Request<'_>) -> Result<Decoded, Error> {
+        match request.target.route.action {
+            Action::Create => create(site, request.body),
+            Action::Read => {
+                Ok(Decoded { operation: Operation::Read(request.external_locator()), unknown: Vec::new() })
+            }
+            Action::Update => update(site, request.external_locator(), request.body),
+        }
+    }
+
+    fn judge(&self, ruling: &Ruling<'_>) -> Result<(), Error> {
+        final_address(ruling)?;
+        self.age(ruling)
+    }
+
+    fn encode(&self, site: &Site<'_>, outcome: &Outcome<'_>) -> Answer {
+        let (status, timed) = match outcome {
+            Outcome::Created(_) => (StatusCode::CREATED, false),
+            Outcome::Found(_) => (StatusCode::OK, false),
+            Outcome::Updated(_) => (StatusCode::OK, true),
+        };
+        let user = outcome.user();
+        let external_id = site.reach.namespace().and_then(|namespace| user.external_id(namespace));
+        let receipt = Receipt {
+            user_id: user.id.to_string(),
+            external_id: external_id.map_or("", ExternalId::as_str),
+            status: shown_status(user),
+            updated_at: timed.then(|| SECONDS.write(&gateway_core::Value::Instant(user.updated_at))),
+        };
+        Answer::json(status, JSON, &receipt)
+    }
+
+    fn render(&self, error: &Error, request_id: &str) -> Answer {
+        let (status, name, message) = wire_error(error.kind);
+        let body = ErrorBody {
+            error: name,
+            message: error.message.as_deref().unwrap_or(message),
+            request_id: format!("req-{request_id}"),
+            field_errors: error.fields.iter().map(field_error).collect(),
+        };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Answer::json(status, JSON, &body).retry_after(error)
+    }
+}
+
+/// Suspension is not shown here: a suspended user still reads `active` (decision 15).
+const fn shown_status(user: &User) -> &'static str {
+    match user.status {
+        Status::PendingCompliance => Status::PendingCompliance.as_str(),
+        Status::Active | Status::Closed => Status::Active.as_str(),
+    }
+}
+
+fn field_error(error: &FieldError) -> WireFieldError {
+    let (field, attr) = match &error.place {
+        Place::Attr(attr) => {
+            (TABLE.wire(*attr).unwrap_or_default().trim_start_matches('/').to_owned(), Some(*attr))
+        }
+        Place::Header(name) | Place::Parameter(name) => ((*name).to_owned(), None),
+        Place::Member(name) => (name.clone(), None),
+    };
+    WireFieldError { field, message: wire_problem(attr, error.problem) }
+}
+
+fn create(site: &Site<'_>, body: &[u8]) -> Result<Decoded, Error> {
+    let mut reading = read(site, body, Mode::Create)?;
+    let external_id = reading.take_text(Attr::ExternalId).and_then(|id| ExternalId::parse(&id));
+    let creation = Creation { external_id, status: Status::PendingCompliance, changes: reading.changes };
+    Ok(Decoded { operation: Operation::Create(creation), unknown: reading.unknown })
+}
+
+fn update(site: &Site<'_>, locator: Locator, body: &[u8]) -> Result<Decoded, Error> {
+    let reading = read(site, body, Mode::Update)?;
+    Ok(Decoded { operation: Operation::Update(locator, reading.changes), unknown: reading.unknown })
+}
+
+/// All bad fields at once (decision 16); an object with no field of ours in it is empty.
+fn read(site: &Site<'_>, body: &[u8], mode: Mode) -> Result<Reading, Error> {
+    let document = json::parse(body).map_err(|malformed| {
+        Error::new(ErrorKind::Malformed).message(format!("Request body is not valid JSON: {malformed}"))
+    })?;
+    if document.members().is_none() {
+        return Err(Error::new(ErrorKind::Malformed).message("Request body must be a JSON object"));
+    }
+    let mut reading = TABLE.read(&document, mode, site.today());
+    reading.errors.extend(refused_names(site, &reading.unknown));
+    if !reading.errors.is_empty() {
+        return Err(Error::invalid(reading.errors));
+    }
+    if reading.changes.is_empty() {
+        return Err(Error::new(ErrorKind::EmptyUpdate).message("Request body has no field to update"));
+    }
+    Ok(reading)
+}
+
+/// Province and postal code must fit the country, whichever of the three was sent (decision 16).
+/// A state that the request does not move is not judged: another dialect may have written it.
+fn final_address(ruling: &Ruling<'_>) -> Result<(), Error> {
+    let profile = &ruling.after.profile;
+    let country = profile.text(Attr::Country);
+    let mut errors = Vec::new();
+    if let Some(code) = profile.text(Attr::PostalCode) {
+        let moved = ruling.moves(&[Attr::PostalCode, Attr::Country]);
+        if moved && country == Some("CA") && check::canadian_postal_code(code).is_err() {
+            errors.push(FieldError::attr(Attr::PostalCode, Problem::PostalCode));
+        }
+    }
+    if let Some(code) = profile.text(Attr::Region) {
+        if ruling.moves(&[Attr::Region, Attr::Country]) && check::region(code, country).is_err() {
+            errors.push(FieldError::attr(Attr::Region, Problem::Region));
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(Error::invalid(errors)) }
+}
+
+impl Partner {
+    /// Judged on the UTC date, whenever the request sets or moves the birth date (decision 20).
+    fn age(&self, ruling: &Ruling<'_>) -> Result<(), Error> {
+        let Some(years) = self.minimum_age.filter(|_| ruling.moves(&[Attr::BirthDate])) else {
+            return Ok(());
+        };
+        match ruling.after.profile.get(Attr::BirthDate) {
+            Some(gateway_core::Value::Date(birth))
+                if !check::is_of_age(birth, years, ruling.site.today()) =>
+            {
+                let message = format!("User must be at least {years} years old");
+                Err(Error::new(ErrorKind::RuleViolated).message(message).cause("minimum_age"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -104,7 +104,7 @@ impl ErrorKind {
 }
 
 /// What a field error is about; a dialect names it in its own terms.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Place {
     /// An attribute, named by the dialect's vocabulary.
     Attr(Attr),
@@ -112,6 +112,8 @@ pub enum Place {
     Header(&'static str),
     /// A query parameter.
     Parameter(&'static str),
+    /// A member that the vocabulary has no attribute for, by its own name.
+    Member(String),
 }
 
 /// Why a field is invalid. `Display` is a sentence that a partner may read; it never repeats the
@@ -189,8 +191,6 @@ impl fmt::Display for Problem {
 pub struct FieldError {
     /// Which.
     pub place: Place,
-    /// The field's own name where the dialect has none for the place (an unknown member).
-    pub name: Option<String>,
     /// Why.
     pub problem: Problem,
 }
@@ -199,7 +199,7 @@ impl FieldError {
     /// A bad attribute.
     #[must_use]
     pub const fn attr(attr: Attr, problem: Problem) -> Self {
-        Self { place: Place::Attr(attr), name: None, problem }
+        Self { place: Place::Attr(attr), problem }
     }
 }
 

@@ -1,1 +1,24 @@
-//! Stub.
+//! What a dialect is: a grammar (code) over a vocabulary (a table).
+//!
+//! Architecture invariant: a dialect is a pure function. Nothing here is `async`, reads a clock, a
+//! socket or a file, or writes a log.
+
+mod answer;
+mod codec;
+mod dialect;
+mod field;
+pub mod json;
+mod media;
+mod options;
+mod route;
+
+pub use answer::{Answer, Hygiene};
+pub use codec::{
+    CANADIAN_OR_OTHER_POSTAL_CODE, COUNTRY, Codec, Day, EMAIL, EXTERNAL_ID, FLAG, ID, ISO_DATE, SECONDS, TEXT,
+};
+pub use dialect::{Decoded, Dialect, Request, Ruling, Site, UnknownFields, refused_names};
+pub use field::{Access, Clear, Field, FieldTable, Mode, ReadOnly, Reading, TableError, Unset, field};
+pub use json::Json;
+pub use media::json_body;
+pub use options::{Entry, OptionProblem, OptionValue, Options, Secret, SecretSource, Span};
+pub use route::{Action, Resolution, Route, Target, Verb, allow, decode_segment, resolve, route};

@@ -1,0 +1,351 @@
+//! HMAC-signed requests of the partner API (section A.3, decision 17).
+//!
+//! `METHOD \n PATH_AND_QUERY \n TIMESTAMP \n BODY`, HMAC-SHA256 with the client's secret, in hex.
+
+use std::{collections::HashMap, sync::Arc};
+
+use gateway_core::{Caller, Error, ErrorKind, Timestamp};
+use gateway_dialect::{Options, Secret};
+use hmac::{Hmac, KeyInit, Mac};
+use http::{HeaderMap, HeaderName};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+use time::{Duration, format_description::well_known::Rfc3339};
+
+use crate::{Authenticator, ClientOptions, Presented, rfc3339};
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const TIMESTAMP: HeaderName = HeaderName::from_static("x-request-timestamp");
+const SIGNATURE: HeaderName = HeaderName::from_static("x-request-signature");
+
+/// How many secrets of a client live at once, for rotation; so many MACs are computed, always.
+const SECRETS: usize = 2;
+/// Shorter secrets are refused unless the mount says otherwise: the MAC has 32 bytes.
+const MIN_SECRET_BYTES: usize = 32;
+
+type Keyed = Hmac<Sha256>;
+
+struct Client {
+    caller: Caller,
+    api_keys: Vec<Secret>,
+    /// Signs with the first.
+    macs: [Keyed; SECRETS],
+}
+
+/// The authenticator of mounts whose clients sign their requests.
+pub struct SignedRequests {
+    clients: Vec<Client>,
+    /// SHA-256 of an API key → its client. Looking up a digest tells nothing about keys.
+    by_key: HashMap<[u8; 32], usize>,
+    /// Stands in for an unknown client.
+    dummy: [Keyed; SECRETS],
+    skew: Duration,
+}
+
+impl SignedRequests {
+    /// Reads `clock_skew_s` and `allow_short_secrets` of the mount, `api_key` and `secret` (one, or
+    /// a list of two) of each client.
+    pub fn build(mount: &mut Options<'_>, clients: &mut [ClientOptions<'_>]) -> Arc<dyn Authenticator> {
+        let skew_s = mount.integer("clock_skew_s", 5..=300).unwrap_or(60);
+        let allow_short = mount.flag("allow_short_secrets", false);
+        let mut built = Self {
+            clients: Vec::new(),
+            by_key: HashMap::new(),
+            dummy: macs(&[]),
+            skew: Duration::seconds(skew_s),
+        };
+        for (name, options) in clients {
+            let api_keys = options.secrets("api_key", SECRETS);
+            let secrets = options.secrets("secret", SECRETS);
+            if !allow_short
+                && secrets.iter().any(|one| !one.is_demo() && one.expose().len() < MIN_SECRET_BYTES)
+            {
+                let message = format!(
+                    "`secret` is shorter than {MIN_SECRET_BYTES} bytes; `allow_short_secrets = true` on the mount accepts it"
+                );
+                options.problem("secret", message);
+            }
+            for key in &api_keys {
+                if built.by_key.insert(digest(key.expose()), built.clients.len()).is_some() {
+                    options.problem("api_key", "`api_key` is another client's, or there twice");
+                }
+            }
+            built.clients.push(Client {
+                caller: Caller { client: Arc::clone(name) },
+                api_keys,
+                macs: macs(&secrets),
+            });
+        }
+        Arc::new(built)
+    }
+
+    fn verify(&self, request: &Presented<'_>, now: Timestamp) -> Result<&Client, &'static str> {
+        let headers = request.headers;
+        let client = single(headers, &API_KEY)
+            .and_then(|key| self.by_key.get(&digest(key)))
+            .and_then(|at| self.clients.get(*at));
+        let timestamp = single(headers, &TIMESTAMP).unwrap_or_default();
+        let expected = client.map_or(&self.dummy, |client| &client.macs);
+        let matched = any_matches(expected, request, timestamp, &given_mac(headers));
+        let in_time = std::str::from_utf8(timestamp)
+            .ok()
+            .and_then(rfc3339::parse)
+            .is_some_and(|at| (now - at).abs() <= self.skew);
+        match client {
+            None => Err("unknown_key"),
+            Some(_) if !bool::from(matched) => Err("signature"),
+            Some(_) if !in_time => Err("clock_skew"),
+            Some(client) => Ok(client),
+        }
+    }
+}
+
+impl Authenticator for SignedRequests {
+    fn precheck(&self, headers: &HeaderMap) -> Result<(), Error> {
+        if [&API_KEY, &TIMESTAMP, &SIGNATURE].iter().all(|name| headers.contains_key(*name)) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::MissingCredential).cause("header_missing"))
+    }
+
+    fn authenticate(&self, request: &Presented<'_>, now: Timestamp) -> Result<Caller, Error> {
+        self.precheck(request.headers)?;
+        let client =
+            self.verify(request, now).map_err(|cause| Error::new(ErrorKind::BadCredential).cause(cause))?;
+        Ok(client.caller.clone())
+    }
+
+    fn proof(&self, headers: &HeaderMap) -> Option<Vec<u8>> {
+        single(headers, &SIGNATURE).map(<[u8]>::to_ascii_lowercase)
+    }
+
+    fn sign(
+        &self,
+        client: &str,
+        request: &Presented<'_>,
+        now: Timestamp,
+    ) -> Option<Vec<(HeaderName, String)>> {
+        let client = self.clients.iter().find(|one| &*one.caller.client == client)?;
+        let key = String::from_utf8(client.api_keys.first()?.expose().to_vec()).ok()?;
+        let timestamp = now.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()?;
+        let mac = mac(&client.macs[0], request, timestamp.as_bytes());
+        Some(vec![(API_KEY, key), (TIMESTAMP, timestamp), (SIGNATURE, faster_hex::hex_string(&mac))])
+    }
+}
+
+fn digest(key: &[u8]) -> [u8; 32] {
+    Sha256::digest(key).into()
+}
+
+/// Both slots, always: an empty one holds a key that nobody has.
+fn macs(secrets: &[Secret]) -> [Keyed; SECRETS] {
+    let first = secrets.first();
+    std::array::from_fn(|slot| {
+        let secret = secrets.get(slot).or(first).map_or(&[0x5a; 32][..], Secret::expose);
+        // HMAC takes keys of any length (RFC 2104, 2).
+        Keyed::new_from_slice(secret).unwrap_or_else(|_any_length| Keyed::new(&Default::default()))
+    })
+}
+
+fn mac(keyed: &Keyed, request: &Presented<'_>, timestamp: &[u8]) -> [u8; 32] {
+    let mut mac = keyed.clone();
+    for part in [request.method.as_bytes(), request.target.as_bytes(), timestamp] {
+        mac.update(part);
+        mac.update(b"\n");
+    }
+    mac.update(request.body);
+    mac.finalize().into_bytes().into()
+}
+
+/// Computes every MAC and compares each whole, whatever came before.
+fn any_matches(
+    expected: &[Keyed],
+    request: &Presented<'_>,
+    timestamp: &[u8],
+    given: &Option<[u8; 32]>,
+) -> Choice {
+    let candidate = given.unwrap_or_default();
+    let one = |keyed| mac(keyed, request, timestamp).ct_eq(&candidate);
+    let any = expected.iter().map(one).fold(Choice::from(0), |any, one| any | one);
+    any & Choice::from(u8::from(given.is_some()))
+}
+
+/// 64 hex digits, either case.
+fn given_mac(headers: &HeaderMap) -> Option<[u8; 32]> {
+    let text = single(headers, &SIGNATURE).filter(|text| text.len() == 64)?;
+    let mut mac = [0; 32];
+    faster_hex::hex_decode(text, &mut mac).ok()?;
+    Some(mac)
+}
+
+/// The value of a header that is there once.
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next()?;
+    values.next().is_none().then(|| first.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::utc_datetime;
+
+    const AT: &str = "2026-03-13T12:00:00Z";
+    const NOW: Timestamp = utc_datetime!(2026-03-13 12:00);
+
+    fn signed_by(secrets: &[&str]) -> SignedRequests {
+        let secrets: Vec<_> =
+            secrets.iter().map(|text| Secret::new(text.as_bytes().to_vec(), true)).collect();
+        let client = Client {
+            caller: Caller { client: "acme".into() },
+            api_keys: vec![Secret::new(b"key".to_vec(), true)],
+            macs: macs(&secrets),
+        };
+        let by_key = HashMap::from([(digest(b"key"), 0)]);
+        SignedRequests { clients: vec![client], by_key, dummy: macs(&[]), skew: Duration::seconds(60) }
+    }
+
+    fn headers(rows: &[(&HeaderName, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in rows {
+            map.append((*name).clone(), value.parse().unwrap());
+        }
+        map
+    }
+
+    fn check(
+        auth: &SignedRequests,
+        method: &str,
+        target: &str,
+        body: &str,
+        signature: &str,
+        now: Timestamp,
+    ) -> Result<(), Option<&'static str>> {
+        let headers = headers(&[(&API_KEY, "key"), (&TIMESTAMP, AT), (&SIGNATURE, signature)]);
+        let request = Presented { method, target, headers: &headers, body: body.as_bytes() };
+        auth.authenticate(&request, now).map(|_| ()).map_err(|error| error.cause)
+    }
+
+    /// The three vectors of section A.3.
+    const VECTORS: [(&str, &str, &str, &str); 3] = [
+        (
+            "GET",
+            "/v1/users/ext123/balances",
+            "",
+            "c53c2a3b8623c9c0f3d9c270dfcae3c62977868a0ce6f6a7964e080b8afbfd90",
+        ),
+        (
+            "PATCH",
+            "/v1/users/partner-user-42",
+            r#"{"addressLine1":"456 Queen St W","city":"Toronto","postalCode":"M5V 1Z8"}"#,
+            "d7d642b29c6c5d0b77d71a3d2d1217f207bbbf0b2af9588c20e181d800906a83",
+        ),
+        (
+            "GET",
+            "/v1/users/partner-user-42/documents?cursor=2026-03-12T18%3A30%3A00Z&limit=25",
+            "",
+            "d350011056a215e4ca0401d73bb3be25829ed4cc49e7cc164c02a699133b66fd",
+        ),
+    ];
+
+    #[test]
+    fn the_published_vectors_verify() {
+        let auth = signed_by(&["test_secret"]);
+        for (method, target, body, signature) in VECTORS {
+            assert_eq!(check(&auth, method, target, body, signature, NOW), Ok(()));
+            assert_eq!(check(&auth, method, target, body, &signature.to_uppercase(), NOW), Ok(()));
+            assert_eq!(check(&auth, "PUT", target, body, signature, NOW), Err(Some("signature")));
+            assert_eq!(
+                check(&auth, method, &format!("{target}?"), body, signature, NOW),
+                Err(Some("signature"))
+            );
+            assert_eq!(
+                check(&auth, method, target, &format!("{body} "), signature, NOW),
+                Err(Some("signature"))
+            );
+        }
+    }
+
+    #[test]
+    fn the_published_vectors_are_what_sign_makes() {
+        let auth = signed_by(&["test_secret"]);
+        for (method, target, body, signature) in VECTORS {
+            let request = Presented { method, target, headers: &HeaderMap::new(), body: body.as_bytes() };
+            let made = auth.sign("acme", &request, NOW).unwrap();
+            assert_eq!(made[1], (TIMESTAMP, AT.to_owned()));
+            assert_eq!(made[2], (SIGNATURE, signature.to_owned()));
+        }
+    }
+
+    #[test]
+    fn two_secrets_live_at_once_and_no_third() {
+        let (_, target, body, signature) = VECTORS[1];
+        for (secrets, good) in [
+            (&["old", "test_secret"][..], true),
+            (&["test_secret", "new"], true),
+            (&["old", "new"], false),
+            (&[""], false),
+        ] {
+            assert_eq!(
+                check(&signed_by(secrets), "PATCH", target, body, signature, NOW).is_ok(),
+                good,
+                "{secrets:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_window_is_sixty_seconds_inclusive() {
+        let auth = signed_by(&["test_secret"]);
+        let (method, target, body, signature) = VECTORS[1];
+        for (offset_ms, good) in [
+            (0, true),
+            (60_000, true),
+            (-60_000, true),
+            (60_001, false),
+            (-60_001, false),
+            (90_000_000, false),
+        ] {
+            let now = NOW + Duration::milliseconds(offset_ms);
+            let expected = if good { Ok(()) } else { Err(Some("clock_skew")) };
+            assert_eq!(check(&auth, method, target, body, signature, now), expected, "{offset_ms}");
+        }
+    }
+
+    #[test]
+    fn odd_signatures_are_refused() {
+        let auth = signed_by(&["test_secret"]);
+        let (method, target, body, good) = VECTORS[1];
+        for bad in [
+            String::new(),
+            good[..63].into(),
+            format!("{good}0"),
+            good[..62].into(),
+            format!("0x{good}"),
+            format!("sha256={good}"),
+            format!("{good},{good}"),
+            "z".repeat(64),
+            "0".repeat(64),
+            "a".repeat(10_000),
+        ] {
+            assert_eq!(check(&auth, method, target, body, &bad, NOW), Err(Some("signature")));
+        }
+    }
+
+    #[test]
+    fn each_header_is_there_once() {
+        let auth = signed_by(&["test_secret"]);
+        let (method, target, body, good) = VECTORS[1];
+        let all = [(&API_KEY, "key"), (&TIMESTAMP, AT), (&SIGNATURE, good)];
+        for i in 0..3 {
+            let mut twice = all.to_vec();
+            twice.push(all[i]);
+            let two = headers(&twice);
+            let request = Presented { method, target, headers: &two, body: body.as_bytes() };
+            assert_eq!(auth.authenticate(&request, NOW).unwrap_err().kind, ErrorKind::BadCredential);
+            let mut without = all.to_vec();
+            without.remove(i);
+            assert_eq!(auth.precheck(&headers(&without)).unwrap_err().kind, ErrorKind::MissingCredential);
+        }
+    }
+}

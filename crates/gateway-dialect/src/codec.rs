@@ -1,0 +1,222 @@
+//! Codecs: how a canonical value is spelt in JSON. Each is a pair of plain functions, inverse to
+//! each other for every value that the first accepts.
+
+use gateway_core::{Date, ExternalId, Problem, UserId, Value, check};
+use time::{format_description::BorrowedFormatItem, macros::format_description};
+
+use crate::Json;
+
+/// The day of the request, UTC: what "in the future" means.
+pub type Day = Date;
+
+type Read = fn(&Codec, &Json<'_>, Day) -> Result<Value<'static>, Problem>;
+type Write = for<'a> fn(&Value<'a>) -> Json<'a>;
+
+/// A spelling, with its bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Codec {
+    /// The name, for tables built at run time and for documentation.
+    pub name: &'static str,
+    /// What it accepts, in a few words.
+    pub form: &'static str,
+    /// Fewest characters, where it is text.
+    pub min: u16,
+    /// Most characters, where it is text.
+    pub max: u16,
+    read: Read,
+    write: Write,
+}
+
+impl Codec {
+    /// A codec of a dialect's own.
+    #[must_use]
+    pub const fn new(name: &'static str, form: &'static str, read: Read, write: Write) -> Self {
+        Self { name, form, min: 1, max: 255, read, write }
+    }
+
+    /// The same with other bounds, in Unicode scalar values.
+    #[must_use]
+    pub const fn chars(self, min: u16, max: u16) -> Self {
+        Self { min, max, ..self }
+    }
+
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(&self, json: &Json<'_>, today: Day) -> Result<Value<'static>, Problem> {
+        (self.read)(self, json, today)
+    }
+
+    /// Writes a value that this codec, or another of the same attribute, has read.
+    #[must_use]
+    pub fn write<'a>(&self, value: &Value<'a>) -> Json<'a> {
+        (self.write)(value)
+    }
+}
+
+/// Printable text on one line.
+pub const TEXT: Codec = Codec::new("text", "text", read_text, write_text);
+/// An e-mail address.
+pub const EMAIL: Codec = Codec::new("email", "e-mail address", read_email, write_text).chars(3, 254);
+/// An ISO 3166-1 alpha-2 code, in either case; upper in the store.
+pub const COUNTRY: Codec =
+    Codec::new("country", "ISO 3166-1 alpha-2 code", read_country, write_text).chars(2, 2);
+/// A postal code; a Canadian one gets its space.
+pub const CANADIAN_OR_OTHER_POSTAL_CODE: Codec =
+    Codec::new("postal-code", "postal code", read_postal_code, write_text).chars(1, 20);
+/// A birth date, `YYYY-MM-DD`.
+pub const ISO_DATE: Codec =
+    Codec::new("iso-date", "date, `YYYY-MM-DD`", read_iso_date, write_iso_date).chars(10, 10);
+/// `true` or `false`.
+pub const FLAG: Codec = Codec::new("flag", "`true` or `false`", read_flag, write_flag);
+/// An external id (decision 3).
+pub const EXTERNAL_ID: Codec = Codec::new("external-id", "id", read_external_id, write_text).chars(1, 128);
+/// A canonical id: a UUID in lower case.
+pub const ID: Codec = Codec::new("id", "UUID", read_id, write_text).chars(36, 36);
+/// An instant, whole seconds, UTC: `2026-03-14T15:45:00Z`. Only written.
+pub const SECONDS: Codec =
+    Codec::new("seconds", "instant, `YYYY-MM-DDThh:mm:ssZ`", read_nothing, write_seconds);
+
+const DATE_FORM: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
+const SECONDS_FORM: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+
+fn text<'j>(json: &'j Json<'_>) -> Result<&'j str, Problem> {
+    json.as_text().ok_or(Problem::NotText)
+}
+
+fn read_text(codec: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
+    let text = text(json)?;
+    check::length(text, codec.min, codec.max)?;
+    check::printable(text)?;
+    Ok(Value::text(text))
+}
+
+fn write_text<'a>(value: &Value<'a>) -> Json<'a> {
+    match value {
+        Value::Text(text) => Json::Text(text.clone()),
+        _ => Json::Null,
+    }
+}
+
+fn read_email(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
+    let text = text(json)?;
+    check::email(text)?;
+    Ok(Value::text(text))
+}
+
+fn read_country(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
+    let code = text(json)?.to_ascii_uppercase();
+    check::country(&code)?;
+    Ok(Value::text(code))
+}
+
+fn read_postal_code(codec: &Codec, json: &Json<'_>, today: Day) -> Result<Value<'static>, Problem> {
+    match check::canadian_postal_code(text(json)?) {
+        Ok(code) => Ok(Value::text(code)),
+        Err(_) => read_text(codec, json, today),
+    }
+}
+
+fn read_iso_date(_: &Codec, json: &Json<'_>, today: Day) -> Result<Value<'static>, Problem> {
+    let text = text(json)?;
+    let date = Date::parse(text, DATE_FORM).ok().filter(|_| text.len() == 10).ok_or(Problem::Date)?;
+    check::birth_date(date, today)?;
+    Ok(Value::Date(date))
+}
+
+fn write_iso_date<'a>(value: &Value<'a>) -> Json<'a> {
+    match value {
+        Value::Date(date) => Json::Text(date.format(DATE_FORM).unwrap_or_default().into()),
+        _ => Json::Null,
+    }
+}
+
+fn read_flag(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
+    match json {
+        Json::Bool(flag) => Ok(Value::Flag(*flag)),
+        _ => Err(Problem::NotFlag),
+    }
+}
+
+fn write_flag<'a>(value: &Value<'a>) -> Json<'a> {
+    match value {
+        Value::Flag(flag) => Json::Bool(*flag),
+        _ => Json::Null,
+    }
+}
+
+fn read_external_id(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
+    ExternalId::parse(text(json)?).map(|id| Value::text(id.as_str())).ok_or(Problem::ExternalId)
+}
+
+fn read_id(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
+    UserId::parse(text(json)?).map(|id| Value::text(id.to_string())).ok_or(Problem::Uuid)
+}
+
+fn read_nothing(_: &Codec, _: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
+    Err(Problem::ReadOnly)
+}
+
+fn write_seconds<'a>(value: &Value<'a>) -> Json<'a> {
+    match value {
+        Value::Instant(instant) => Json::Text(instant.format(SECONDS_FORM).unwrap_or_default().into()),
+        _ => Json::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use time::macros::{date, utc_datetime};
+
+    const TODAY: Day = date!(2026 - 03 - 01);
+
+    fn read(codec: &Codec, text: &str) -> Result<Value<'static>, Problem> {
+        codec.read(&Json::Text(text.into()), TODAY)
+    }
+
+    #[test]
+    fn dates_have_one_spelling() {
+        assert_eq!(read(&ISO_DATE, "1990-05-15"), Ok(Value::Date(date!(1990 - 05 - 15))));
+        assert_eq!(read(&ISO_DATE, "2026-03-01"), Ok(Value::Date(TODAY)));
+        for bad in [
+            "1900-02-29",
+            "1990-05-15T00:00:00Z",
+            "10000-01-01",
+            "1990\u{2011}05\u{2011}15",
+            "1990-5-15",
+            "+1990-05-15",
+            "",
+            "1990-13-01",
+            "19900-5-15",
+        ] {
+            assert_eq!(read(&ISO_DATE, bad), Err(Problem::Date), "{bad}");
+        }
+        for bad in ["0000-01-01", "1850-01-01", "1899-12-31", "2026-03-02"] {
+            assert_eq!(read(&ISO_DATE, bad), Err(Problem::BirthRange), "{bad}");
+        }
+        assert_eq!(ISO_DATE.read(&Json::Number(12345.into()), TODAY), Err(Problem::NotText));
+    }
+
+    #[test]
+    fn seconds_truncate() {
+        let instant = Value::Instant(utc_datetime!(2026-03-14 15:45:00.999_999_999));
+        assert_eq!(SECONDS.write(&instant).as_text(), Some("2026-03-14T15:45:00Z"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_written_back(text in ".{0,300}", days in -60_000_i32..60_000) {
+            let date = TODAY.checked_add(time::Duration::days(days.into())).unwrap();
+            let spelt = ISO_DATE.write(&Value::Date(date));
+            for (codec, json) in [(TEXT, Json::Text(text.as_str().into())), (TEXT.chars(1, 20), Json::Text(text.as_str().into())), (ISO_DATE, spelt), (FLAG, Json::Bool(days > 0))] {
+                if let Ok(value) = codec.read(&json, TODAY) {
+                    prop_assert_eq!(codec.write(&value), json);
+                }
+            }
+        }
+    }
+}
