@@ -173,7 +173,8 @@ fn read(site: &Site<'_>, body: &[u8], mode: Mode) -> Result<Reading, Error> {
         return Err(Error::invalid(reading.errors));
     }
     if reading.changes.is_empty() {
-        return Err(Error::new(ErrorKind::EmptyUpdate).message("Request body has no field to update"));
+        let body = FieldError { place: Place::Member("body".to_owned()), problem: Problem::Empty };
+        return Err(Error { fields: vec![body], ..Error::new(ErrorKind::EmptyUpdate) });
     }
     Ok(reading)
 }

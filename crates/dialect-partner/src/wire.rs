@@ -36,7 +36,7 @@ const FIELDS: &[Field] = &[
     field("/isCiroAffiliate", Attr::CiroAffiliate,  FLAG,                          Required),
 ];
 
-pub(crate) const TABLE: FieldTable = FieldTable::new(FIELDS, Clear::NullOrEmpty, OnReadOnly::Refuse);
+pub(crate) static TABLE: FieldTable = FieldTable::new(FIELDS, Clear::NullOrEmpty, OnReadOnly::Refuse);
 
 /// Status, `error`, `message` of each kind (A.6; what no document names speaks by decision 10). A
 /// message of the error's own takes the place of one given here in brackets.

@@ -126,6 +126,8 @@ pub enum Problem {
     ReadOnly,
     /// `null` or empty where that does not clear.
     NotClearable,
+    /// An object with nothing in it to do.
+    Empty,
     /// Not text.
     NotText,
     /// Not `true` or `false`.
@@ -167,6 +169,7 @@ impl fmt::Display for Problem {
             Self::Required => "Is required",
             Self::ReadOnly => "Cannot be changed",
             Self::NotClearable => "Must not be null or empty",
+            Self::Empty => "Must have at least one field",
             Self::NotText => "Must be a string",
             Self::NotFlag => "Must be true or false",
             Self::NotObject => "Must be an object",
