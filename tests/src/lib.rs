@@ -1,1 +1,95 @@
-//! Integration tests live beside this file.
+//! The bed that the tests of the whole stand on: one configuration, run in this process over the
+//! memory store, or as a process of its own over the embedded store.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test library fails by panicking, and reads the clock for its clients"
+)]
+
+mod inside;
+mod process;
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+pub use inside::Inside;
+pub use process::{Process, Socket, binary};
+
+/// Now, for clients that sign.
+#[must_use]
+pub fn now() -> time::UtcDateTime {
+    time::UtcDateTime::now()
+}
+
+/// The root of the workspace.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// A folder with a configuration in it, and the secrets that it names. Gone when dropped.
+pub struct Bed {
+    folder: tempfile::TempDir,
+}
+
+/// Secrets of the mounts beside the demo one, by file name.
+const SECRETS: [(&str, &str); 6] = [
+    ("other-key", "other-partner-key-0123456789abcdef"),
+    ("other-secret", "other-partner-secret-0123456789abcdef"),
+    ("old-secret", "rotating-old-secret-0123456789abcdef"),
+    ("new-secret", "rotating-new-secret-0123456789abcdef"),
+    ("old-key", "rotating-old-key-0123456789abcdef"),
+    ("new-key", "rotating-new-key-0123456789abcdef"),
+];
+
+impl Bed {
+    /// The mounts of `mounts.toml`, on ports that the system chooses.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(include_str!("mounts.toml"))
+    }
+
+    /// Another configuration; `$DIR` in it stands for the folder.
+    #[must_use]
+    pub fn with(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, secret) in SECRETS {
+            let path = folder.path().join(name);
+            fs::write(&path, secret).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let config = config.replace("$DIR", &folder.path().to_string_lossy());
+        fs::write(folder.path().join("interlingua.toml"), config).unwrap();
+        Self { folder }
+    }
+
+    /// The configuration file.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("interlingua.toml")
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Default for Bed {
+    fn default() -> Self {
+        Self::new()
+    }
+}

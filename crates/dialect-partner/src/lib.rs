@@ -192,7 +192,8 @@ fn final_address(ruling: &Ruling<'_>) -> Result<(), Error> {
         }
     }
     if let Some(code) = profile.text(Attr::Region) {
-        if ruling.moves(&[Attr::Region, Attr::Country]) && check::region(code, country).is_err() {
+        let moved = ruling.moves(&[Attr::Region, Attr::Country]);
+        if moved && check::region(code, country).is_err() {
             errors.push(FieldError::attr(Attr::Region, Problem::Region));
         }
     }

@@ -20,5 +20,5 @@ pub use dialect::{Decoded, Dialect, Request, Ruling, Site, UnknownFields, refuse
 pub use field::{Access, Clear, Field, FieldTable, Mode, ReadOnly, Reading, TableError, Unset, field};
 pub use json::Json;
 pub use media::json_body;
-pub use options::{Entry, OptionProblem, OptionValue, Options, Secret, SecretSource, Span};
+pub use options::{Entry, OptionProblem, OptionValue, Options, Secret, SecretSource, Span, closest};
 pub use route::{Action, Resolution, Route, Target, Verb, allow, decode_segment, resolve, route};

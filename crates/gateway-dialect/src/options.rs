@@ -258,6 +258,11 @@ impl<'a> Options<'a> {
         }
     }
 
+    /// A table of its own, or an empty one where there is none.
+    pub fn table_or_empty(&mut self, name: &'static str) -> Options<'a> {
+        self.table(name).unwrap_or_else(|| self.inner(Vec::new(), self.span()))
+    }
+
     /// An array of tables.
     pub fn tables(&mut self, name: &'static str) -> Vec<Options<'a>> {
         let (items, span) = match self.take(name) {
@@ -288,14 +293,65 @@ impl<'a> Options<'a> {
     /// Ends the reading: every key that nobody asked for is a mistake.
     pub fn finish(self) {
         for (entry, _) in self.entries.iter().filter(|(_, used)| !used) {
-            let message = format!("unknown key `{}`; known here: {}", entry.name, self.known.join(", "));
+            let guess = match closest(&entry.name, self.known.iter().copied()) {
+                Some(known) => format!("; did you mean `{known}`?"),
+                None => String::new(),
+            };
+            let known = self.known.join(", ");
+            let message = format!("unknown key `{}`{guess} (known here: {known})", entry.name);
             self.problem_at(entry.name_span.clone(), message);
         }
     }
 }
 
+/// The known name that this one is most likely a slip of: at most a third of its letters off.
+pub fn closest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    known
+        .into_iter()
+        .map(|candidate| (distance(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= (candidate.chars().count() / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Letters to insert, delete or replace to get from one to the other (Levenshtein, one row).
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (line, letter) in from.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], line + 1);
+        for (column, other) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *other);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[to.len()]
+}
+
 impl fmt::Debug for Options<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options").field("span", &self.span).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_find_the_known_name() {
+        let known = ["listen", "admin", "secret", "api_key", "max_body_bytes"];
+        for (slip, meant) in [
+            ("secrt", Some("secret")),
+            ("sceret", Some("secret")),
+            ("apikey", Some("api_key")),
+            ("max_body_byte", Some("max_body_bytes")),
+            ("listen", Some("listen")),
+            ("colour", None),
+            ("", None),
+        ] {
+            assert_eq!(closest(slip, known), meant, "{slip}");
+        }
     }
 }

@@ -1,1 +1,19 @@
-//! Stub.
+//! The gateway: one process, many mounts, one store.
+
+pub mod admin;
+pub mod admit;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod digest;
+mod execute;
+pub mod idempotency;
+pub mod log;
+pub mod metrics;
+pub mod mount;
+pub mod queue;
+pub mod registry;
+pub mod serve;
+pub mod server;
+pub mod service;
+pub mod store_metrics;

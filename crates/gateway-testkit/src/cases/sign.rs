@@ -1,0 +1,95 @@
+//! How a step is signed: rightly by default, and wrongly in every way that a case needs.
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde::Deserialize;
+use sha2::Sha256;
+use time::{Duration, UtcDateTime, format_description::well_known::Rfc3339};
+
+/// The signature of a partner request; every member bends one part of it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sign {
+    /// The API key that is sent.
+    pub key: String,
+    /// The secret that signs.
+    pub secret: String,
+    /// Seconds from now, with a fraction.
+    pub at_s: f64,
+    /// The timestamp that is sent (and signed), instead.
+    pub timestamp: Option<String>,
+    /// The timestamp that is signed, instead of the one sent.
+    pub over_timestamp: Option<String>,
+    /// The method that is signed.
+    pub over_method: Option<String>,
+    /// The target that is signed.
+    pub over_target: Option<String>,
+    /// The body that is signed.
+    pub over_body: Option<String>,
+    /// The signature that is sent; `$MAC` stands for the right one, `$MAC(62)` for so many digits
+    /// of it, `$MAC(upper)` for upper case.
+    pub signature: String,
+    /// Headers that are left out.
+    pub omit: Vec<String>,
+}
+
+impl Default for Sign {
+    fn default() -> Self {
+        Self {
+            key: "demo-partner-key".into(),
+            secret: "demo-partner-secret".into(),
+            at_s: 0.0,
+            timestamp: None,
+            over_timestamp: None,
+            over_method: None,
+            over_target: None,
+            over_body: None,
+            signature: "$MAC".into(),
+            omit: Vec::new(),
+        }
+    }
+}
+
+impl Sign {
+    /// The three headers, less what is left out.
+    #[must_use]
+    pub fn headers(
+        &self,
+        method: &str,
+        target: &str,
+        body: &[u8],
+        now: UtcDateTime,
+    ) -> Vec<(String, String)> {
+        let at = now + Duration::seconds_f64(self.at_s);
+        let timestamp = self.timestamp.clone().unwrap_or_else(|| at.format(&Rfc3339).unwrap());
+        let mac = mac(
+            self.secret.as_bytes(),
+            self.over_method.as_deref().unwrap_or(method),
+            self.over_target.as_deref().unwrap_or(target),
+            self.over_timestamp.as_deref().unwrap_or(&timestamp),
+            self.over_body.as_deref().map_or(body, str::as_bytes),
+        );
+        let signature = self
+            .signature
+            .replace("$MAC(upper)", &mac.to_uppercase())
+            .replace("$MAC(62)", &mac[..62])
+            .replace("$MAC(63)", &mac[..63])
+            .replace("$MAC", &mac);
+        let rows = [
+            ("X-Api-Key", self.key.clone()),
+            ("X-Request-Timestamp", timestamp),
+            ("X-Request-Signature", signature),
+        ];
+        let kept = rows.into_iter().filter(|(name, _)| !self.omit.iter().any(|omitted| omitted == name));
+        kept.map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+/// Lower-case hex of the HMAC-SHA256 of section A.3. Written again here, not called from the
+/// gateway, so that the two are checked against each other.
+#[must_use]
+pub(crate) fn mac(secret: &[u8], method: &str, target: &str, timestamp: &str, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
+    mac.update(format!("{method}\n{target}\n{timestamp}\n").as_bytes());
+    mac.update(body);
+    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,134 @@
+//! The command line.
+
+pub(crate) mod printer;
+mod routes;
+pub mod shell;
+pub mod sign;
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    clock,
+    config::{self, Config, DEFAULT_PATH, Overrides},
+    serve,
+};
+
+pub use routes::table as routes_table;
+
+/// The command line is wrong (`EX_USAGE` of sysexits.h).
+pub const USAGE: u8 = 64;
+/// An output cannot be written (`EX_IOERR`).
+pub const IO_FAILURE: u8 = 74;
+/// The configuration is wrong (`EX_CONFIG`).
+pub const CONFIGURATION: u8 = 78;
+
+/// A gateway that serves one store of users in many API dialects.
+#[derive(Parser, Debug)]
+#[command(name = "interlingua", version, arg_required_else_help = true)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Serve the mounts of the configuration until a signal stops it
+    Serve {
+        #[command(flatten)]
+        file: File,
+        /// Serve clients here instead, for example 127.0.0.1:9080
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<SocketAddr>,
+        /// Serve health and metrics here instead
+        #[arg(long, value_name = "ADDR")]
+        admin: Option<SocketAddr>,
+        /// Keep the embedded store in this directory instead
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
+    /// Check the configuration: every mistake, each with its line
+    Check {
+        #[command(flatten)]
+        file: File,
+    },
+    /// List what is served: mount, dialect, method, path
+    Routes {
+        #[command(flatten)]
+        file: File,
+    },
+    /// Print a signed curl command, to be read or piped to sh
+    Sign {
+        #[command(flatten)]
+        file: File,
+        #[command(flatten)]
+        order: sign::Order,
+    },
+}
+
+/// Where the configuration is.
+#[derive(Args, Debug)]
+struct File {
+    /// The configuration
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_PATH)]
+    config: PathBuf,
+}
+
+impl File {
+    /// The configuration, or its mistakes on stderr.
+    fn load(&self, overrides: &Overrides) -> Result<Config, ExitCode> {
+        config::load(&self.config, overrides).map_err(|report| {
+            printer::err(&report.for_stderr());
+            ExitCode::from(CONFIGURATION)
+        })
+    }
+}
+
+/// Runs a command line; its first argument is the program's name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match Line::try_parse_from(arguments) {
+        Ok(line) => obey(line.command).unwrap_or_else(|code| code),
+        Err(error) if error.use_stderr() => {
+            printer::err(error.render().to_string().trim_end());
+            ExitCode::from(USAGE)
+        }
+        Err(help) => printer::out(help.render().to_string().trim_end()),
+    }
+}
+
+fn obey(command: Command) -> Result<ExitCode, ExitCode> {
+    match command {
+        Command::Serve { file, listen, admin, data } => {
+            let config = file.load(&Overrides { listen, admin, data })?;
+            warn(&config);
+            Ok(serve::run(config))
+        }
+        Command::Check { file } => {
+            let config = file.load(&Overrides::default())?;
+            warn(&config);
+            let count = config.mounts.len();
+            let plural = if count == 1 { "" } else { "s" };
+            Ok(printer::out(&format!("{}: ok, {count} mount{plural}", config.path.display())))
+        }
+        Command::Routes { file } => {
+            Ok(printer::out(&routes::table(&file.load(&Overrides::default())?.mounts)))
+        }
+        Command::Sign { file, order } => {
+            let config = file.load(&Overrides::default())?;
+            match sign::curl(&config, &order, clock::now()) {
+                Ok(command) => Ok(printer::out(&command)),
+                Err(why) => {
+                    printer::err(&format!("interlingua sign: {why}"));
+                    Err(ExitCode::from(USAGE))
+                }
+            }
+        }
+    }
+}
+
+fn warn(config: &Config) {
+    for warning in &config.warnings {
+        printer::err(&format!("warning: {}: {warning}", config.path.display()));
+    }
+}

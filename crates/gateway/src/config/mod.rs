@@ -1,0 +1,237 @@
+//! The configuration: strict TOML, read once, every mistake reported with its line.
+//!
+//! Architecture invariant: nothing outside this module reads settings from the environment or the
+//! file system.
+
+mod file;
+mod mask;
+mod mounts;
+mod prefix;
+mod report;
+pub mod routing;
+mod secrets;
+mod tables;
+
+use std::{
+    cell::RefCell,
+    fmt,
+    net::SocketAddr,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use gateway_auth::Authenticator;
+use gateway_core::Reach;
+use gateway_dialect::{Dialect, Options, UnknownFields};
+
+use self::{report::Mistake, secrets::Secrets};
+
+pub use self::report::Report;
+
+/// Where the configuration is, unless the command line says otherwise.
+pub const DEFAULT_PATH: &str = "config/interlingua.toml";
+
+/// A validated configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// The file that it was read from.
+    pub path: PathBuf,
+    /// The listeners and their limits.
+    pub server: Server,
+    /// How to log.
+    pub log: Log,
+    /// Where users live.
+    pub store: StoreConfig,
+    /// The mounts, in the order of the file; at least one.
+    pub mounts: Vec<MountConfig>,
+    /// True where a credential is a shipped one. Then both listeners are on loopback.
+    pub uses_demo_credentials: bool,
+    /// What is odd, but no mistake; a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// The listeners and their limits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Server {
+    /// Where clients are served.
+    pub listen: SocketAddr,
+    /// Where health and metrics are.
+    pub admin: SocketAddr,
+    /// How long a request's head may take.
+    pub header_timeout: Duration,
+    /// How long a request's body may take.
+    pub body_timeout: Duration,
+    /// How long the work on a request may take, once it is read.
+    pub request_timeout: Duration,
+    /// How long open requests may go on after a stop was asked for.
+    pub drain_timeout: Duration,
+    /// The longest body, unless a mount says otherwise.
+    pub max_body_bytes: usize,
+    /// How many connections are open at once.
+    pub max_connections: usize,
+}
+
+/// How to log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Log {
+    /// For whom.
+    pub format: LogFormat,
+    /// How much.
+    pub level: LogLevel,
+}
+
+/// For whom log lines are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum LogLevel {
+    /// What the gateway did wrong.
+    Error,
+    /// And what looks wrong.
+    Warn,
+    /// And every request.
+    Info,
+    /// And how it came to its answer.
+    Debug,
+}
+
+/// Where users live.
+#[derive(Clone, PartialEq, Eq)]
+pub enum StoreConfig {
+    /// In a directory of this machine.
+    Embedded {
+        /// The directory.
+        path: PathBuf,
+        /// How much memory the cache may take.
+        cache_bytes: u64,
+        /// Seals the fields that are never shown.
+        encryption_key: Option<[u8; 32]>,
+    },
+}
+
+/// A path prefix, bound to a dialect, an authenticator and a namespace.
+#[derive(Clone)]
+pub struct MountConfig {
+    /// Its name in logs and metrics, unique.
+    pub name: Arc<str>,
+    /// Its path prefixes: each empty, or beginning with `/` and not ending with it.
+    pub prefixes: Vec<String>,
+    /// The host that it answers on, lower-case, without a port; `None` for any.
+    pub host: Option<String>,
+    /// What is spoken there.
+    pub dialect: Arc<dyn Dialect>,
+    /// How clients prove who they are.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// The clients' names, in the order of the file.
+    pub clients: Vec<Arc<str>>,
+    /// Which users it sees.
+    pub reach: Reach,
+    /// The longest body.
+    pub max_body_bytes: usize,
+    /// What unknown members in a body do.
+    pub unknown_fields: UnknownFields,
+    /// How many requests each client may make.
+    pub rate_limit: Option<RateLimit>,
+    /// Whether a signature counts once (decision 18).
+    pub replay_protection: bool,
+    /// The prefix as clients see it, where a proxy in front rewrites it (decision 17); formed as
+    /// `prefixes`.
+    pub public_prefix: Option<String>,
+}
+
+impl AsRef<MountConfig> for MountConfig {
+    fn as_ref(&self) -> &MountConfig {
+        self
+    }
+}
+
+/// How many requests a client may make.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RateLimit {
+    /// So many.
+    pub requests: NonZeroU32,
+    /// In this time.
+    pub per: Duration,
+    /// So many of them at once.
+    pub burst: NonZeroU32,
+}
+
+/// What the command line sets over the file.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Overrides {
+    /// For `[server] listen`.
+    pub listen: Option<SocketAddr>,
+    /// For `[server] admin`.
+    pub admin: Option<SocketAddr>,
+    /// For `[store.embedded] path`.
+    pub data: Option<PathBuf>,
+}
+
+/// Reads a configuration.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, Report> {
+    let text = file::read(path)?;
+    let name = path.display().to_string();
+    let entries = file::parse(&text).map_err(|mistakes| Report::new(&name, &text, mistakes))?;
+    let (problems, secrets) = (RefCell::default(), Secrets::default());
+    let mut root = Options::new(entries.clone(), 0..0, &problems, &secrets);
+    let tables = tables::read(&mut root, overrides);
+    let read = mounts::read(&mut root, &text, tables.server.max_body_bytes);
+    root.finish();
+
+    let mut mistakes = read.mistakes;
+    mistakes.extend(problems.take().into_iter().map(Mistake::from));
+    if secrets.used_demo() {
+        mistakes.extend(tables.exposed());
+    }
+    if !mistakes.is_empty() {
+        return Err(Report::new(&name, &text, mistakes).masked(&entries));
+    }
+    let uses_demo_credentials = secrets.used_demo();
+    let mut warnings = secrets.into_warnings();
+    warnings.extend(read.warnings);
+    Ok(Config {
+        path: path.to_owned(),
+        server: tables.server,
+        log: tables.log,
+        store: tables.store,
+        mounts: read.mounts,
+        uses_demo_credentials,
+        warnings,
+    })
+}
+
+impl fmt::Debug for StoreConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Embedded { path, cache_bytes, encryption_key } = self;
+        f.debug_struct("Embedded")
+            .field("path", path)
+            .field("cache_bytes", cache_bytes)
+            .field("encrypted", &encryption_key.is_some())
+            .finish()
+    }
+}
+
+impl fmt::Debug for MountConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MountConfig")
+            .field("name", &self.name)
+            .field("prefixes", &self.prefixes)
+            .field("host", &self.host)
+            .field("dialect", &self.dialect.name())
+            .field("clients", &self.clients)
+            .field("reach", &self.reach)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,131 @@
+//! Secrets by reference: `env:NAME` or `file:/path`. The only place that reads the environment.
+
+use std::{
+    cell::{Cell, RefCell},
+    env, fs,
+    io::{self, Read},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
+
+use gateway_dialect::{Secret, SecretSource};
+
+/// The credentials of the shipped configuration, known to everybody; they work on loopback only.
+const DEMO: &[&str] = &["demo-partner-key", "demo-partner-secret"];
+
+/// No secret is longer; a file that is was named by mistake.
+const MAX_BYTES: u64 = 64 * 1024;
+
+const LITERAL: &str =
+    "a secret is not written into the configuration; refer to it as \"env:NAME\" or \"file:/path\"";
+
+/// What a string under a secret's key refers to.
+pub(super) enum Reference<'r> {
+    Variable(&'r str),
+    File(&'r Path),
+    Literal,
+}
+
+impl<'r> Reference<'r> {
+    /// What does not look like a reference may be a secret, and is treated as one.
+    pub(super) fn parse(text: &'r str) -> Self {
+        let identifier = |name: &str| {
+            name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        if let Some(name) = text.strip_prefix("env:").filter(|name| identifier(name)) {
+            return Self::Variable(name);
+        }
+        match text.strip_prefix("file:") {
+            Some(path) if path.starts_with('/') && !path.contains(char::is_control) => {
+                Self::File(Path::new(path))
+            }
+            _ => Self::Literal,
+        }
+    }
+}
+
+/// Secrets from this process's environment and files.
+#[derive(Default)]
+pub(super) struct Secrets {
+    used_demo: Cell<bool>,
+    warnings: RefCell<Vec<String>>,
+}
+
+impl Secrets {
+    /// True once a shipped credential was resolved.
+    pub(super) const fn used_demo(&self) -> bool {
+        self.used_demo.get()
+    }
+
+    /// What is odd, but no mistake.
+    pub(super) fn into_warnings(self) -> Vec<String> {
+        self.warnings.into_inner()
+    }
+
+    /// `echo` and most editors end a file with a line break, which nobody means to be secret.
+    fn trimmed(&self, mut bytes: Vec<u8>, from: &str) -> Result<Secret, String> {
+        let body = bytes.strip_suffix(b"\n").map(|body| body.strip_suffix(b"\r").unwrap_or(body).len());
+        if let Some(length) = body {
+            bytes.truncate(length);
+            let warning = format!("{from} ends with a line break, which is not taken as part of the secret");
+            let mut warnings = self.warnings.borrow_mut();
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
+        if bytes.is_empty() { Err(format!("{from} is empty")) } else { Ok(Secret::new(bytes, false)) }
+    }
+}
+
+impl SecretSource for Secrets {
+    fn resolve(&self, reference: &str) -> Result<Secret, String> {
+        match Reference::parse(reference) {
+            Reference::Variable(name) => {
+                self.trimmed(variable(name)?, &format!("the environment variable `{name}`"))
+            }
+            Reference::File(path) => {
+                self.trimmed(file(path)?, &format!("the secret file `{}`", path.display()))
+            }
+            Reference::Literal if DEMO.contains(&reference) => {
+                self.used_demo.set(true);
+                Ok(Secret::new(reference.as_bytes().to_vec(), true))
+            }
+            Reference::Literal => Err(LITERAL.to_owned()),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the module that may read the environment")]
+fn variable(name: &str) -> Result<Vec<u8>, String> {
+    env::var(name).map(String::into_bytes).map_err(|error| match error {
+        env::VarError::NotPresent => format!("the environment variable `{name}` is not set"),
+        env::VarError::NotUnicode(_) => format!("the environment variable `{name}` is not UTF-8"),
+    })
+}
+
+fn file(path: &Path) -> Result<Vec<u8>, String> {
+    let unreadable =
+        |error: io::Error| format!("the secret file `{}` cannot be read: {error}", path.display());
+    let refused = |why: String| Err(format!("the secret file `{}` {why}", path.display()));
+    // Asked before it is opened: opening a pipe waits for its other end.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return refused("is not a regular file".to_owned());
+    }
+    let open = fs::File::open(path).map_err(unreadable)?;
+    let mode = open.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return refused(format!("is open to its group or to others (mode {mode:04o}); chmod it to 0600"));
+    }
+    let mut bytes = Vec::new();
+    open.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return refused(format!("is longer than {MAX_BYTES} bytes"));
+    }
+    Ok(bytes)
+}
+
+/// True where the user asked for output without colours (<https://no-color.org>).
+pub(super) fn no_color() -> bool {
+    env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}

@@ -1,0 +1,184 @@
+//! The tables `[server]`, `[log]` and `[store]`.
+
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use gateway_dialect::{Options, Secret, Span};
+
+use super::{Log, LogFormat, LogLevel, Overrides, Server, StoreConfig, report::Mistake};
+
+/// Waiting for ever is not on offer: 0 is refused.
+const TIMEOUT_MS: RangeInclusive<i64> = 1..=3_600_000;
+pub(super) const BODY_BYTES: RangeInclusive<i64> = 1..=16 * 1024 * 1024;
+const CONNECTIONS: RangeInclusive<i64> = 1..=1_000_000;
+const CACHE_BYTES: RangeInclusive<i64> = 64 * 1024..=64 * 1024 * 1024 * 1024;
+
+const LISTEN: SocketAddr = loopback(8080);
+const ADMIN: SocketAddr = loopback(8081);
+
+pub(super) struct Tables {
+    pub(super) server: Server,
+    pub(super) log: Log,
+    pub(super) store: StoreConfig,
+    /// Where `listen` and `admin` stand; `None` for a flag.
+    places: [Option<Span>; 2],
+}
+
+pub(super) fn read(root: &mut Options<'_>, overrides: &Overrides) -> Tables {
+    let (server, places) = server(root.table_or_empty("server"), overrides);
+    let log = log(root.table_or_empty("log"));
+    let store = store(root.table_or_empty("store"), overrides);
+    Tables { server, log, store, places }
+}
+
+impl Tables {
+    /// The mistake of a listener that is not on loopback, for a configuration that everybody knows
+    /// the credentials of.
+    pub(super) fn exposed(&self) -> Option<Mistake> {
+        let listeners =
+            [("listen", self.server.listen, &self.places[0]), ("admin", self.server.admin, &self.places[1])];
+        let (name, at, place) = listeners.into_iter().find(|(_, at, _)| !at.ip().is_loopback())?;
+        let why = "the demo credentials, which everybody knows, are served on loopback only; \
+                   set credentials of your own, or listen on 127.0.0.1";
+        Some(match place {
+            Some(span) => Mistake::new(span.clone(), format!("`{name}` is not a loopback address: {why}")),
+            None => Mistake::nowhere(format!("`--{name} {at}` is not a loopback address: {why}")),
+        })
+    }
+}
+
+fn server(mut options: Options<'_>, overrides: &Overrides) -> (Server, [Option<Span>; 2]) {
+    let listen = address(&mut options, "listen");
+    let admin = address(&mut options, "admin");
+    let server = Server {
+        listen: overrides.listen.or(listen).unwrap_or(LISTEN),
+        admin: overrides.admin.or(admin).unwrap_or(ADMIN),
+        header_timeout: timeout(&mut options, "header_timeout_ms", 10_000),
+        body_timeout: timeout(&mut options, "body_timeout_ms", 15_000),
+        request_timeout: timeout(&mut options, "request_timeout_ms", 10_000),
+        drain_timeout: timeout(&mut options, "drain_timeout_ms", 25_000),
+        max_body_bytes: size(&mut options, "max_body_bytes", BODY_BYTES).unwrap_or(1024 * 1024),
+        max_connections: size(&mut options, "max_connections", CONNECTIONS).unwrap_or(10_000),
+    };
+    if server.listen == server.admin && server.listen.port() != 0 {
+        options.problem("admin", "`admin` is the same address as `listen`");
+    }
+    let places = [
+        overrides.listen.is_none().then(|| options.span_of("listen")),
+        overrides.admin.is_none().then(|| options.span_of("admin")),
+    ];
+    options.finish();
+    (server, places)
+}
+
+fn log(mut options: Options<'_>) -> Log {
+    let log = Log {
+        format: options.choice(
+            "format",
+            &[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)],
+            LogFormat::Pretty,
+        ),
+        level: options.choice(
+            "level",
+            &[
+                ("error", LogLevel::Error),
+                ("warn", LogLevel::Warn),
+                ("info", LogLevel::Info),
+                ("debug", LogLevel::Debug),
+            ],
+            LogLevel::Info,
+        ),
+    };
+    options.finish();
+    log
+}
+
+fn store(mut options: Options<'_>, overrides: &Overrides) -> StoreConfig {
+    options.choice("kind", &[("embedded", ())], ());
+    let mut embedded = options.table_or_empty("embedded");
+    let path = embedded.text("path");
+    if path.as_deref().is_some_and(str::is_empty) {
+        embedded.problem("path", "`path` is empty");
+    }
+    let store = StoreConfig::Embedded {
+        path: overrides
+            .data
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(path.unwrap_or_else(|| "data".to_owned()))),
+        cache_bytes: embedded
+            .integer("cache_bytes", CACHE_BYTES)
+            .and_then(|bytes| u64::try_from(bytes).ok())
+            .unwrap_or(64 * 1024 * 1024),
+        encryption_key: encryption_key(&mut embedded),
+    };
+    embedded.finish();
+    options.finish();
+    store
+}
+
+fn encryption_key(options: &mut Options<'_>) -> Option<[u8; 32]> {
+    let secret = options.secret("encryption_key")?;
+    let key = key_bytes(&secret);
+    if key.is_none() {
+        options.problem("encryption_key", "`encryption_key` must be 32 bytes, as 64 hex digits or in base64");
+    }
+    key
+}
+
+fn key_bytes(secret: &Secret) -> Option<[u8; 32]> {
+    let text = secret.expose();
+    if text.len() != 64 {
+        return STANDARD.decode(text).ok()?.try_into().ok();
+    }
+    let mut key = [0; 32];
+    for (byte, digits) in key.iter_mut().zip(text.chunks_exact(2)) {
+        let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(key)
+}
+
+fn address(options: &mut Options<'_>, name: &'static str) -> Option<SocketAddr> {
+    let text = options.text(name)?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        let message = format!(
+            "`{name}` must be an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\""
+        );
+        options.problem(name, message);
+    }
+    address
+}
+
+fn timeout(options: &mut Options<'_>, name: &'static str, default_ms: u64) -> Duration {
+    let ms = options.integer(name, TIMEOUT_MS).and_then(|ms| u64::try_from(ms).ok());
+    Duration::from_millis(ms.unwrap_or(default_ms))
+}
+
+pub(super) fn size(
+    options: &mut Options<'_>,
+    name: &'static str,
+    bounds: RangeInclusive<i64>,
+) -> Option<usize> {
+    options.integer(name, bounds).and_then(|size| usize::try_from(size).ok())
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_hex_or_base64() {
+        let key = |text: &str| key_bytes(&Secret::new(text.into(), false));
+        assert_eq!(key(&"0A".repeat(32)), Some([10; 32]));
+        assert_eq!(key("CgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgo="), Some([10; 32]));
+        for bad in ["", "0a", &"0a".repeat(31), &"+a".repeat(32), &"zz".repeat(32), &"é".repeat(32), "CgoK"]
+        {
+            assert_eq!(key(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Logs: one line for each request, JSON or pretty, to standard error.
+//!
+//! A log line names causes, route templates and namespaces; never a target, query, external id,
+//! body, e-mail or token (decision 14).
+
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::{filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::config::{Log, LogFormat, LogLevel};
+
+/// Begins to log. Lines are written by a thread of their own, until the guard is dropped.
+pub fn init(config: &Log) -> WorkerGuard {
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+    let level = match config.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    let registry = tracing_subscriber::registry().with(level);
+    let layer = fmt::layer().with_writer(writer);
+    let set = match config.format {
+        LogFormat::Json => {
+            registry.with(layer.json().flatten_event(true).with_current_span(false)).try_init()
+        }
+        LogFormat::Pretty => {
+            registry.with(layer.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))).try_init()
+        }
+    };
+    if let Err(error) = set {
+        // Only when a test has set one before; its lines go there then.
+        tracing::debug!(%error, "logging was set up before");
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        // The payload may hold request data; the place cannot.
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        tracing::error!(place, "a panic was caught");
+    }));
+    guard
+}

@@ -1,0 +1,7 @@
+//! The command `interlingua`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gateway::cli::run(std::env::args_os())
+}

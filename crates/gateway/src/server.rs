@@ -1,0 +1,161 @@
+//! Listeners: HTTP/1.1 and h2c on one port, bounded in connections and time, stopped without
+//! losing a request that was accepted.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, Version, header};
+use http_body_util::Full;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+};
+
+/// The most header lines of a request.
+const MAX_HEADERS: usize = 64;
+/// The most bytes of a request's head.
+const MAX_HEAD_BYTES: u32 = 16 * 1024;
+/// The most requests at once on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 100;
+/// After the word to stop, answers ask their clients to go for so long, before idle connections are
+/// closed: a client that is just sending is not cut off.
+const LINGER: Duration = Duration::from_millis(250);
+/// The pause after a failed accept (no file descriptors left, say).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a listener allows.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenerLimits {
+    /// For a request's head to arrive.
+    pub header: Duration,
+    /// Connections at once.
+    pub connections: usize,
+    /// For running requests to end, once stopped.
+    pub drain: Duration,
+}
+
+/// Something that answers requests, whatever they are.
+pub trait Respond: Send + Sync + 'static {
+    /// Answers one.
+    fn respond(&self, request: Request<Incoming>) -> impl Future<Output = Response<Full<Bytes>>> + Send;
+}
+
+/// Serves until `stop` turns true and every request that was accepted is answered, or the time to
+/// drain is up.
+pub async fn serve<R: Respond>(
+    listener: TcpListener,
+    responder: Arc<R>,
+    limits: ListenerLimits,
+    mut stop: watch::Receiver<bool>,
+) {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let graceful = GracefulShutdown::new();
+    let stopping = Arc::new(AtomicBool::new(false));
+    let builder = connection_builder(limits);
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &places) => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let Some((stream, place)) = accepted else { continue };
+        let begun = Arc::new(AtomicBool::new(false));
+        let service = {
+            let (responder, stopping, begun) =
+                (Arc::clone(&responder), Arc::clone(&stopping), Arc::clone(&begun));
+            service_fn(move |request| {
+                begun.store(true, Ordering::Relaxed);
+                let (responder, stopping) = (Arc::clone(&responder), Arc::clone(&stopping));
+                async move { Ok::<_, Infallible>(answer(&*responder, &stopping, request).await) }
+            })
+        };
+        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            let _place = place;
+            tokio::select! {
+                // An error here is the client's: a broken head or a closed socket.
+                _ended = connection => {}
+                () = never_began(begun, limits.header) => {}
+            }
+        });
+    }
+    stopping.store(true, Ordering::Relaxed);
+    tokio::time::sleep(LINGER).await;
+    drop(listener);
+    let drained = tokio::time::timeout(limits.drain, graceful.shutdown()).await;
+    if drained.is_err() {
+        tracing::warn!("stopped before every request was answered: the time to drain is up");
+    }
+}
+
+fn connection_builder(limits: ListenerLimits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD_BYTES as usize)
+        .half_close(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD_BYTES)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(20));
+    builder
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => {
+            // Answers are one write each; without this the kernel may hold the last part back.
+            stream.set_nodelay(true).ok()?;
+            Some((stream, place))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "cannot accept a connection");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+async fn answer<R: Respond>(
+    responder: &R,
+    stopping: &AtomicBool,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    let version = request.version();
+    let mut response = responder.respond(request).await;
+    if stopping.load(Ordering::Relaxed) && version <= Version::HTTP_11 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Ends when a connection's first request has not begun in time: hyper's own time-out for heads
+/// starts only once it knows the protocol.
+async fn never_began(begun: Arc<AtomicBool>, limit: Duration) {
+    tokio::time::sleep(limit).await;
+    if begun.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
+}

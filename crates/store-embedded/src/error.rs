@@ -1,0 +1,119 @@
+//! Why a store did not open: one sentence for the operator.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use gateway_core::StoreError;
+
+/// Why the store in a directory did not open. Nothing in it was changed, but for leftovers of an
+/// interrupted creation.
+#[derive(Debug)]
+pub struct OpenError {
+    /// The data directory.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub fault: OpenFault,
+}
+
+/// What is wrong with a data directory.
+#[derive(Debug)]
+pub enum OpenFault {
+    /// Another process has it open.
+    Locked,
+    /// It holds files, none of them ours.
+    Foreign,
+    /// There is data, but `users.created` is gone.
+    MarkerLost,
+    /// A file of ours is gone.
+    Missing(String),
+    /// A keyspace of the inventory is gone.
+    KeyspaceLost(String),
+    /// A file of ours is damaged.
+    Damaged(&'static str),
+    /// A file belongs to another store.
+    OtherStore(&'static str),
+    /// A file stands where the engine would stumble over it.
+    Stray(String),
+    /// Written by a later release.
+    Format(u8),
+    /// The engine ends before the last acknowledged batch.
+    AcknowledgedLost {
+        /// The last acknowledged batch.
+        acked: u64,
+        /// The last one found.
+        found: u64,
+    },
+    /// It is encrypted, and no key was given.
+    KeyNeeded,
+    /// It is not encrypted, and a key was given.
+    NotEncrypted,
+    /// It is encrypted with another key.
+    KeyWrong,
+    /// A record could not be sealed or opened.
+    Store(StoreError),
+    /// The file system.
+    Io(io::Error),
+    /// The engine.
+    Engine(fjall::Error),
+    /// The engine gave up on what it found in its files.
+    EnginePanic,
+}
+
+impl OpenFault {
+    pub(crate) fn at(self, path: &Path) -> OpenError {
+        OpenError { path: path.to_owned(), fault: self }
+    }
+}
+
+impl From<io::Error> for OpenFault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<fjall::Error> for OpenFault {
+    fn from(error: fjall::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "data directory {}: ", self.path.display())?;
+        match &self.fault {
+            OpenFault::Locked => f.write_str("another process has it open"),
+            OpenFault::Foreign => {
+                f.write_str("it holds files that are not ours; give an empty or a new directory")
+            }
+            OpenFault::MarkerLost => {
+                f.write_str("users.created is missing but there is data; restore the directory from a backup")
+            }
+            OpenFault::Missing(name) => write!(f, "{name} is missing; restore the directory from a backup"),
+            OpenFault::KeyspaceLost(name) => {
+                write!(f, "the data of keyspace {name} is missing; restore the directory from a backup")
+            }
+            OpenFault::Damaged(name) => write!(f, "{name} is damaged; restore the directory from a backup"),
+            OpenFault::OtherStore(name) => write!(f, "{name} belongs to another store"),
+            OpenFault::Stray(name) => write!(f, "{name} does not belong there; move it away"),
+            OpenFault::Format(format) => write!(f, "written by a later release (format {format})"),
+            OpenFault::AcknowledgedLost { acked, found } => write!(
+                f,
+                "acknowledged data is missing: the last acknowledged batch is {acked}, the last one found is \
+                 {found}; restore the directory from a backup"
+            ),
+            OpenFault::KeyNeeded => f.write_str("it is encrypted; configure its encryption key"),
+            OpenFault::NotEncrypted => {
+                f.write_str("it is not encrypted; remove the encryption key from the configuration")
+            }
+            OpenFault::KeyWrong => f.write_str("it is encrypted with another encryption key"),
+            OpenFault::Store(error) => error.fmt(f),
+            OpenFault::Io(error) => error.fmt(f),
+            OpenFault::Engine(error) => write!(f, "the engine cannot open it: {error}"),
+            OpenFault::EnginePanic => f.write_str("the engine cannot open it: its files are damaged"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}

@@ -1,0 +1,139 @@
+//! Records read back as they were written, and any other bytes are refused without a panic.
+
+use std::borrow::Cow;
+
+use gateway_core::{Date, Point, Profile, Suspension};
+use proptest::{collection::vec, option, prelude::*};
+
+use super::*;
+use crate::record::{Stored, decode_ledger, encode_ledger};
+
+fn instant() -> impl Strategy<Value = Timestamp> {
+    (-62_000_000_000i64..250_000_000_000, 0u32..1_000_000_000).prop_map(|(seconds, nanos)| {
+        Timestamp::from_unix_timestamp(seconds).unwrap().replace_nanosecond(nanos).unwrap()
+    })
+}
+
+fn suspension() -> impl Strategy<Value = Suspension> {
+    (option::of(".{0,9}"), instant(), option::of(instant()))
+        .prop_map(|(reason, starts_at, ends_at)| Suspension { reason, starts_at, ends_at })
+}
+
+fn value() -> impl Strategy<Value = Value<'static>> {
+    prop_oneof![
+        ".{0,40}".prop_map(Value::text),
+        any::<bool>().prop_map(Value::Flag),
+        (0i32..5_000_000).prop_map(|day| Value::Date(Date::from_julian_day(day).unwrap())),
+        instant().prop_map(Value::Instant),
+        (-180.0..180.0f64, -90.0..90.0f64)
+            .prop_map(|(longitude, latitude)| Value::Point(Point { longitude, latitude })),
+        ".{0,40}".prop_map(|text| Value::Document(Cow::Owned(text))),
+        vec(suspension(), 0..3).prop_map(|list| Value::Suspensions(Cow::Owned(list))),
+    ]
+}
+
+fn any_user() -> impl Strategy<Value = User> {
+    let status = prop_oneof![Just(Status::PendingCompliance), Just(Status::Active), Just(Status::Closed)];
+    let links = vec(("[a-z0-9._-]{1,64}", "[a-zé/]{1,20}"), 0..4);
+    let profile = vec(option::of(value()), Attr::STORED.len());
+    let fixed = (any::<[u8; 16]>(), any::<u64>(), status, instant(), instant());
+    (fixed, links, vec(suspension(), 0..3), profile).prop_map(|(fixed, links, suspensions, values)| {
+        let (bytes, version, status, created_at, updated_at) = fixed;
+        let stored = Attr::STORED.into_iter().zip(values).filter_map(|(attr, value)| Some((attr, value?)));
+        User {
+            id: UserId::from_bytes(bytes),
+            version,
+            status,
+            created_at,
+            updated_at,
+            links: links.iter().map(|(namespace, external_id)| link(namespace, external_id)).collect(),
+            suspensions,
+            profile: Profile::from_stored(stored),
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_user_reads_back(user in any_user(), seq: u64) {
+        let stored = Stored::Live(Arc::new(user));
+        prop_assert_eq!(Stored::decode(&stored.encode(seq)), Some(stored));
+    }
+
+    #[test]
+    fn a_tombstone_reads_back(id: [u8; 16], version: u64, deleted_at in instant(), seq: u64) {
+        let stored = Stored::Gone { id: UserId::from_bytes(id), version, deleted_at };
+        prop_assert_eq!(Stored::decode(&stored.encode(seq)), Some(stored));
+    }
+
+    #[test]
+    fn a_ledger_record_reads_back(
+        fingerprint: [u8; 32],
+        at in instant(),
+        user in option::of(any::<[u8; 16]>()),
+        answer in option::of(vec(any::<u8>(), 0..300)),
+    ) {
+        let user = user.map(UserId::from_bytes);
+        let record = LedgerRecord { fingerprint, at, user, answer: answer.map(Arc::from) };
+        prop_assert_eq!(decode_ledger(&encode_ledger(&record)), Some(record));
+    }
+
+    #[test]
+    fn any_bytes_are_a_record_or_not(bytes in vec(any::<u8>(), 0..200)) {
+        let mut versioned = vec![1, 1];
+        versioned.extend_from_slice(&bytes);
+        for bytes in [&bytes, &versioned] {
+            drop((Stored::decode(bytes), decode_ledger(bytes)));
+        }
+    }
+
+    #[test]
+    fn a_mutated_record_is_a_record_or_not(user in any_user(), at: prop::sample::Index, byte: u8, cut: bool) {
+        let whole = Stored::Live(Arc::new(user)).encode(1);
+        let mut bytes = whole.clone();
+        let at = at.index(bytes.len());
+        if cut {
+            bytes.truncate(at);
+            prop_assert_eq!(Stored::decode(&bytes), None);
+        } else {
+            bytes[at] = byte;
+            drop(Stored::decode(&bytes));
+        }
+        bytes = whole;
+        bytes.push(0);
+        prop_assert_eq!(Stored::decode(&bytes), None);
+    }
+}
+
+#[test]
+fn every_attribute_reads_back_in_every_shape() {
+    let shapes = [
+        Value::text("é"),
+        Value::Flag(true),
+        Value::Date(START.date()),
+        Value::Instant(START),
+        Value::Point(Point { longitude: -0.0, latitude: 89.5 }),
+        Value::Document(Cow::Borrowed("{}")),
+        Value::Suspensions(Cow::Owned(vec![Suspension { reason: None, starts_at: START, ends_at: None }])),
+    ];
+    for attr in Attr::STORED {
+        for shape in &shapes {
+            let mut user = User::clone(&user(1));
+            user.profile = Profile::from_stored([(attr, shape.clone())]);
+            let stored = Stored::Live(Arc::new(user));
+            assert_eq!(Stored::decode(&stored.encode(1)), Some(stored), "{attr:?} {shape:?}");
+        }
+    }
+}
+
+#[test]
+fn a_count_that_lies_reserves_nothing() {
+    let mut bytes = Stored::Live(user(1)).encode(1);
+    let end = bytes.len() - 1;
+    bytes.truncate(end);
+    bytes.extend_from_slice(&[0xff; 9]);
+    bytes.push(1);
+    assert_eq!(Stored::decode(&bytes), None);
+}

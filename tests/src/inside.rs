@@ -1,0 +1,68 @@
+//! The gateway in this process, over the memory store.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use gateway::{
+    clock::Clock,
+    config,
+    metrics::Metrics,
+    mount::Mount,
+    service::{Gateway, Limits},
+};
+use gateway_testkit::{
+    cases::Transport,
+    client::{RawRequest, RawResponse},
+    memory::MemoryStore,
+};
+use http::{HeaderName, HeaderValue};
+use http_body_util::{BodyExt, Full};
+
+use crate::Bed;
+
+/// A gateway without sockets.
+pub struct Inside {
+    /// The gateway.
+    pub gateway: Gateway<MemoryStore>,
+}
+
+impl Inside {
+    /// Starts one by a bed's configuration.
+    #[must_use]
+    pub fn new(bed: &Bed) -> Self {
+        Self::at(bed, Arc::new(gateway::clock::now))
+    }
+
+    /// The same, by another clock.
+    #[must_use]
+    pub fn at(bed: &Bed, clock: Clock) -> Self {
+        let config = config::load(&bed.config(), &config::Overrides::default());
+        let config = config.unwrap_or_else(|report| panic!("{report}"));
+        let mounts = config.mounts.into_iter().map(Mount::new).collect();
+        let limits = Limits { body: Duration::from_secs(5), work: Duration::from_secs(20) };
+        let gateway = Gateway::new(MemoryStore::default(), mounts, limits, clock, Metrics::new().unwrap());
+        Self { gateway }
+    }
+}
+
+impl Transport for Inside {
+    async fn send(&self, request: RawRequest) -> Result<RawResponse, String> {
+        let mut built = http::Request::new(Full::new(Bytes::from(request.body)));
+        *built.method_mut() = request.method.parse().map_err(|_| "method")?;
+        *built.uri_mut() = request.target.parse().map_err(|error| format!("target: {error}"))?;
+        for (name, value) in request.headers {
+            let name: HeaderName = name.parse().map_err(|_| "header name")?;
+            built.headers_mut().append(name, HeaderValue::from_bytes(value.as_bytes()).map_err(|_| "header value")?);
+        }
+        let response = self.gateway.handle(built).await;
+        let (head, body) = response.into_parts();
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes().to_vec();
+        RawResponse { status: head.status.as_u16(), headers, body }.checked()
+    }
+
+    fn digest(&self) -> Option<String> {
+        Some(format!("{:?}", self.gateway.store().digest()))
+    }
+}

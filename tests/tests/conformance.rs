@@ -1,0 +1,90 @@
+//! Every conformance case of every dialect, in this process and over a socket.
+
+use gateway_testkit::cases::{self, CaseFile, Transport, generalize};
+use tests::{Bed, Inside, Process, now, root};
+
+/// The dialects' folders that hold cases.
+fn dialects() -> Vec<(String, Vec<(String, CaseFile)>)> {
+    let crates = std::fs::read_dir(root().join("crates")).unwrap();
+    let mut dialects: Vec<_> = crates
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("cases").is_dir())
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), cases::load(&path.join("cases"))))
+        .collect();
+    dialects.sort_by(|a, b| a.0.cmp(&b.0));
+    dialects
+}
+
+async fn run_all(transport: &impl Transport, run: &str) {
+    let mut complaints = Vec::new();
+    for (dialect, files) in dialects() {
+        for (name, file) in &files {
+            for case in &file.case {
+                let ran = cases::run(file, case, run, transport, now()).await;
+                let complaint: String = ran.iter().map(|ran| ran.complaint.as_str()).collect();
+                if !complaint.is_empty() {
+                    complaints.push(format!("{dialect}/cases/{name}: {}\n{complaint}", case.name));
+                }
+            }
+        }
+    }
+    assert!(complaints.is_empty(), "{} cases fail:\n\n{}", complaints.len(), complaints.join("\n"));
+}
+
+#[tokio::test]
+async fn in_process() {
+    run_all(&Inside::new(&Bed::new()), "in").await;
+}
+
+#[tokio::test]
+async fn over_a_socket_on_the_embedded_store() {
+    let bed = Bed::new();
+    let process = Process::start(&bed);
+    run_all(&process.socket(), "net").await;
+    let (status, log) = process.stop();
+    assert!(status.success(), "{log}");
+}
+
+#[test]
+fn cases_are_many_and_each_says_why() {
+    for (dialect, files) in dialects() {
+        let mut names: Vec<_> = files.iter().flat_map(|(_, file)| &file.case).map(|case| case.name.clone()).collect();
+        let count = names.len();
+        assert!(count >= 120, "{dialect} has {count} cases");
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count, "{dialect} has two cases of one name");
+        for (name, file) in &files {
+            for case in &file.case {
+                assert!(case.why.len() > 10 && !case.step.is_empty(), "{name}: {}", case.name);
+            }
+        }
+    }
+}
+
+/// Rewrites the expected answers with what the gateway answers now: `INTERLINGUA_UPDATE=1`.
+#[tokio::test]
+async fn rewrite() {
+    if std::env::var_os("INTERLINGUA_UPDATE").is_none() {
+        return;
+    }
+    let gateway = Inside::new(&Bed::new());
+    for (dialect, files) in dialects() {
+        for (name, file) in &files {
+            let path = root().join("crates").join(&dialect).join("cases").join(name);
+            let mut document: toml_edit::DocumentMut = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+            for (at, case) in file.case.iter().enumerate() {
+                let ran = cases::run(file, case, "up", &gateway, now()).await;
+                for (step, ran) in ran.iter().skip(case.given.len()).enumerate() {
+                    let Some(answer) = &ran.answer else { continue };
+                    let table = &mut document["case"][at]["step"][step];
+                    table["status"] = toml_edit::value(i64::from(answer.status));
+                    let body = generalize(&String::from_utf8_lossy(&answer.body), &format!("up-{}", case.name));
+                    let literal = format!("'''{body}'''").parse::<toml_edit::Value>().unwrap();
+                    table["answer"] = toml_edit::Item::Value(literal);
+                }
+            }
+            std::fs::write(&path, document.to_string()).unwrap();
+        }
+    }
+}
