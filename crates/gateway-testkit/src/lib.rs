@@ -2,5 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test library fails by panicking")]
 
+pub mod cases;
+pub mod client;
 pub mod contract;
 pub mod memory;

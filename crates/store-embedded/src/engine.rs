@@ -1,27 +1,26 @@
 //! The engine and its keyspaces: sealed reads from a consistent view, and one synced write at a time.
 //!
-//! Architecture invariant: nothing else in this crate reads or writes the engine, so nothing unsealed
-//! gets in or out.
+//! Architecture invariant: nothing else in this crate reads or writes a record in the engine, so nothing
+//! unsealed gets in or out.
+
+mod view;
 
 use std::{
     borrow::Cow,
     collections::BTreeMap,
-    ops::Bound,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Mutex, PoisonError, RwLock},
 };
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Readable as _};
-use gateway_core::{LedgerRecord, Page, StoreError, UniqueKey, User, UserId};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
+use gateway_core::StoreError;
 
 use crate::{
-    index, ledger,
-    ledger::Row,
-    lock,
+    ledger, lock,
     marker::{self, Marker, Space},
-    record::{self, Stored},
     seal::Sealer,
 };
+pub(crate) use view::View;
 
 const MIB: u64 = 1024 * 1024;
 pub(crate) const META: &str = "meta";
@@ -135,7 +134,7 @@ impl Engine {
 
     /// A consistent view of what is committed.
     pub(crate) fn view(&self) -> View<'_> {
-        View { engine: self, snapshot: self.db.snapshot() }
+        View::of(self)
     }
 
     /// Seals a row into a batch.
@@ -194,6 +193,12 @@ impl Engine {
         })
     }
 
+    /// Everything that holds records.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        let hours = self.hours().into_iter().map(Place::Hour);
+        [Place::Meta, Place::Users, Place::Keys].into_iter().chain(hours).collect()
+    }
+
     /// The hours that there are keyspaces for.
     pub(crate) fn hours(&self) -> Vec<u32> {
         self.hours.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
@@ -233,124 +238,4 @@ impl Engine {
         let dropped = self.hours.write().unwrap_or_else(PoisonError::into_inner).remove(&hour);
         dropped.map_or(Ok(()), |keyspace| self.db.delete_keyspace(keyspace).map_err(fault))
     }
-}
-
-/// The engine as it was at an instant.
-pub(crate) struct View<'a> {
-    engine: &'a Engine,
-    snapshot: fjall::Snapshot,
-}
-
-impl View<'_> {
-    /// The last batch in here; 0 before the first.
-    pub(crate) fn seq(&self) -> Result<u64, StoreError> {
-        let Some(plain) = self.get(Place::Meta, SEQ)? else {
-            return Ok(0);
-        };
-        let seq = plain.as_slice().try_into().map(u64::from_be_bytes);
-        seq.ok().ok_or(StoreError::Damaged("batch number"))
-    }
-
-    pub(crate) fn user(&self, id: UserId) -> Result<Option<Stored>, StoreError> {
-        let plain = self.get(Place::Users, id.as_bytes())?;
-        plain.map(|plain| decode_user(&plain)).transpose()
-    }
-
-    pub(crate) fn owner(&self, key: &UniqueKey) -> Result<Option<UserId>, StoreError> {
-        let Some(plain) = self.get(Place::Keys, &index::owner_key(key))? else {
-            return Ok(None);
-        };
-        let id = plain.as_slice().try_into().map(UserId::from_bytes);
-        id.map(Some).ok().ok_or(StoreError::Damaged("index row"))
-    }
-
-    /// The user with a unique key: index and user from this one view.
-    pub(crate) fn find(&self, key: &UniqueKey) -> Result<Option<Arc<User>>, StoreError> {
-        let Some(id) = self.owner(key)? else {
-            return Ok(None);
-        };
-        match self.user(id)?.and_then(Stored::live) {
-            Some(user) if index::holds(&user, key) => Ok(Some(user)),
-            Some(_) | None => Err(StoreError::Damaged("index row without its user")),
-        }
-    }
-
-    /// `None` where the row's hour was dropped.
-    pub(crate) fn ledger(&self, row: Row) -> Result<Option<LedgerRecord>, StoreError> {
-        let place = Place::Hour(row.hour());
-        match self.get(place, &row.encode())? {
-            Some(plain) => {
-                record::decode_ledger(&plain).map(Some).ok_or(StoreError::Damaged("ledger record"))
-            }
-            None if self.engine.keyspace(place).is_none() => Ok(None),
-            None => Err(StoreError::Damaged("ledger record missing")),
-        }
-    }
-
-    /// The rows of an hour, by their keys alone.
-    pub(crate) fn rows(&self, hour: u32, mut each: impl FnMut(Row)) -> Result<(), StoreError> {
-        let Some(keyspace) = self.engine.keyspace(Place::Hour(hour)) else {
-            return Ok(());
-        };
-        for item in self.snapshot.iter(&keyspace) {
-            let key = item.key().map_err(fault)?;
-            each(Row::decode(&key).ok_or(StoreError::Damaged("ledger key"))?);
-        }
-        Ok(())
-    }
-
-    pub(crate) fn list(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
-        match &page.namespace {
-            None => self.list_all(page),
-            Some(namespace) => {
-                let (after, end) = index::member_bounds(namespace, page.after);
-                let bounds = (Bound::Excluded(after), Bound::Excluded(end));
-                let mut users = Vec::new();
-                for item in self.snapshot.range(&self.engine.keys, bounds).take(page.limit) {
-                    let (key, sealed) = item.into_inner().map_err(fault)?;
-                    self.unseal(Place::Keys, &key, &sealed)?;
-                    let id = index::member_id(&key).ok_or(StoreError::Damaged("index row"))?;
-                    let user = self.user(id)?.and_then(Stored::live);
-                    let user = user.filter(|user| user.external_id(namespace).is_some());
-                    users.push(user.ok_or(StoreError::Damaged("index row without its user"))?);
-                }
-                Ok(users)
-            }
-        }
-    }
-
-    fn list_all(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
-        let after = page.after.map_or(Bound::Unbounded, |id| Bound::Excluded(*id.as_bytes()));
-        let mut users = Vec::new();
-        let mut items = self.snapshot.range(&self.engine.users, (after, Bound::Unbounded));
-        while users.len() < page.limit {
-            let Some(item) = items.next() else { break };
-            let (key, sealed) = item.into_inner().map_err(fault)?;
-            let plain = self.unseal(Place::Users, &key, &sealed)?;
-            users.extend(decode_user(&plain)?.live());
-        }
-        Ok(users)
-    }
-
-    fn get(&self, place: Place, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(keyspace) = self.engine.keyspace(place) else {
-            return Ok(None);
-        };
-        let sealed = self.snapshot.get(&keyspace, key).map_err(fault)?;
-        sealed.map(|sealed| self.unseal(place, key, &sealed).map(Cow::into_owned)).transpose()
-    }
-
-    fn unseal<'b>(&self, place: Place, key: &[u8], sealed: &'b [u8]) -> Result<Cow<'b, [u8]>, StoreError> {
-        let plain = self.engine.sealer.open(&place.name(), key, sealed);
-        plain.ok_or(StoreError::Damaged(match place {
-            Place::Meta => "batch number",
-            Place::Users => "user",
-            Place::Keys => "index row",
-            Place::Hour(_) => "ledger record",
-        }))
-    }
-}
-
-fn decode_user(plain: &[u8]) -> Result<Stored, StoreError> {
-    Stored::decode(plain).ok_or(StoreError::Damaged("user"))
 }

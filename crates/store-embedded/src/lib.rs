@@ -20,6 +20,7 @@ mod marker;
 mod open;
 mod queue;
 mod record;
+mod scrub;
 mod seal;
 mod stage;
 mod stats;
@@ -45,6 +46,7 @@ use gateway_core::{
 };
 
 pub use error::{OpenError, OpenFault};
+pub use scrub::Scrubbed;
 pub use stats::{BATCH_BOUNDS, Stats};
 
 const STOPPED: &str = "stopped after a fault";
@@ -142,6 +144,7 @@ impl EmbeddedStore {
             return Ok(store);
         }
         store.start("store-maintenance", maintenance::run).map_err(io)?;
+        store.start("store-scrub", scrub::run).map_err(io)?;
         Ok(store)
     }
 
@@ -172,6 +175,15 @@ impl EmbeddedStore {
         };
         shared.counters.fill(&mut stats);
         stats
+    }
+
+    /// Reads every record and counts the damaged ones, at full speed; the store does the same once a day
+    /// at leisure. Blocks.
+    ///
+    /// # Errors
+    /// When the engine cannot read its files.
+    pub fn scrub(&self) -> Result<Scrubbed, StoreError> {
+        scrub::scrub(&self.shared, None)
     }
 
     /// Takes no more commits, finishes those accepted, and makes the high-water mark durable. Reads go
@@ -250,8 +262,10 @@ impl UserStore for EmbeddedStore {
         if self.shared.is_poisoned() {
             return Err(StoreError::Unavailable(STOPPED));
         }
-        let answer = self.shared.queue.push(commit).inspect_err(|_| {
-            self.shared.counters.shed.fetch_add(1, Ordering::Relaxed);
+        let answer = self.shared.queue.push(commit).inspect_err(|error| {
+            if matches!(error, StoreError::Unavailable(queue::BUSY)) {
+                self.shared.counters.shed.fetch_add(1, Ordering::Relaxed);
+            }
         })?;
         // No answer at all: the writer fell while it had the commit.
         answer.await.unwrap_or(Ok(Committed::Unknown))

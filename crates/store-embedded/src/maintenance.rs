@@ -57,10 +57,10 @@ impl Stop {
         self.changed.notify_all();
     }
 
-    /// Waits for a tick; true when to stop.
-    fn wait(&self) -> bool {
+    /// Waits for so long; true when to stop.
+    pub(crate) fn wait(&self, time: Duration) -> bool {
         let stopped = lock(&self.stopped);
-        let waited = self.changed.wait_timeout_while(stopped, TICK, |stopped| !*stopped);
+        let waited = self.changed.wait_timeout_while(stopped, time, |stopped| !*stopped);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
@@ -70,7 +70,7 @@ pub(crate) fn run(shared: &Shared) {
     let mut pace = Pace::default();
     loop {
         tick(shared, &mut pace, Instant::now());
-        if shared.stop.wait() {
+        if shared.stop.wait(TICK) {
             return;
         }
     }

@@ -78,7 +78,7 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Shared, OpenFault> {
 /// into an empty one, tools a dotted file.
 fn claim(dir: &Path) -> Result<(), OpenFault> {
     if !dir.try_exists()? {
-        fs::create_dir_all(dir)?;
+        private_dir(dir)?;
         if let Some(parent) = dir.canonicalize()?.parent() {
             marker::sync_dir(parent)?;
         }
@@ -132,6 +132,7 @@ fn build(dir: &Path) -> Result<(), OpenFault> {
     if new.try_exists()? {
         fs::remove_dir_all(&new)?;
     }
+    private_dir(&new)?;
     let db = engine::open_files(&new, 1 << 20)?;
     for name in [META, USERS, KEYS] {
         db.keyspace(name, || engine::settings(name))?;
@@ -141,6 +142,14 @@ fn build(dir: &Path) -> Result<(), OpenFault> {
     fs::rename(&new, dir.join(DATABASE))?;
     marker::sync_dir(dir)?;
     Ok(())
+}
+
+/// A directory that only its owner may enter, so that the engine's files need no care of their own.
+fn private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path)
 }
 
 fn sync_tree(path: &Path) -> io::Result<()> {

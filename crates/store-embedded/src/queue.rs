@@ -17,6 +17,9 @@ const CAPACITY: usize = 4096;
 /// The engine pauses for up to 230 ms when it rotates its journal: that alone is no overload.
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// Why a commit was shed.
+pub(crate) const BUSY: &str = "busy";
+
 /// The answer to a commit.
 pub(crate) type Answer = Result<Committed, StoreError>;
 
@@ -51,7 +54,7 @@ impl Queue {
             return Err(StoreError::Unavailable("stopping"));
         }
         if sheds(waiting.jobs.len(), waiting.jobs.front().map(|oldest| now - oldest.since)) {
-            return Err(StoreError::Unavailable("busy"));
+            return Err(StoreError::Unavailable(BUSY));
         }
         waiting.jobs.push_back(Job { commit, answer, since: now });
         drop(waiting);

@@ -4,6 +4,7 @@
 use std::{mem, sync::atomic::Ordering, thread};
 
 use gateway_core::{Committed, StoreError};
+use tokio::sync::oneshot::Sender;
 
 use crate::{
     STOPPED, Shared,
@@ -38,7 +39,7 @@ impl Drop for Fall<'_> {
 fn serve(shared: &Shared, jobs: Vec<Job>, seq: u64) -> u64 {
     shared.counters.batch(jobs.len());
     if shared.is_poisoned() {
-        refuse_all(jobs.into_iter().map(|job| job.answer));
+        refuse_all(jobs.into_iter().map(|job| job.answer), STOPPED);
         return seq;
     }
     let mut stage = Stage::new(shared);
@@ -51,7 +52,7 @@ fn serve(shared: &Shared, jobs: Vec<Job>, seq: u64) -> u64 {
         Err(error) => {
             // Nothing was begun, so nothing is unknown.
             tracing::error!(%error, "a batch could not be made");
-            refuse_all(verdicts.into_iter().map(|(answer, _)| answer));
+            refuse_all(verdicts.into_iter().map(|(answer, _)| answer), "the batch could not be made");
             return seq;
         }
     };
@@ -77,7 +78,7 @@ fn serve(shared: &Shared, jobs: Vec<Job>, seq: u64) -> u64 {
     }
 }
 
-fn answer(shared: &Shared, verdicts: Vec<(tokio::sync::oneshot::Sender<Answer>, Answer)>) {
+fn answer(shared: &Shared, verdicts: Vec<(Sender<Answer>, Answer)>) {
     for (waiter, verdict) in verdicts {
         let figure = match &verdict {
             Ok(Committed::Done) => Some(&shared.counters.commits),
@@ -97,7 +98,7 @@ fn answer(shared: &Shared, verdicts: Vec<(tokio::sync::oneshot::Sender<Answer>, 
 
 /// After a failed batch: its commits may or may not be there when the store is opened again. A
 /// rejection may rest on one of them, so it is not given; nothing of it was written.
-fn leave_unknown(shared: &Shared, verdicts: Vec<(tokio::sync::oneshot::Sender<Answer>, Answer)>) {
+fn leave_unknown(shared: &Shared, verdicts: Vec<(Sender<Answer>, Answer)>) {
     let verdicts = verdicts.into_iter().map(|(waiter, verdict)| match verdict {
         Ok(Committed::Done) => (waiter, Ok(Committed::Unknown)),
         Ok(_) => (waiter, Err(StoreError::Unavailable(STOPPED))),
@@ -106,8 +107,8 @@ fn leave_unknown(shared: &Shared, verdicts: Vec<(tokio::sync::oneshot::Sender<An
     answer(shared, verdicts.collect());
 }
 
-fn refuse_all(waiters: impl Iterator<Item = tokio::sync::oneshot::Sender<Answer>>) {
+fn refuse_all(waiters: impl Iterator<Item = Sender<Answer>>, why: &'static str) {
     for waiter in waiters {
-        waiter.send(Err(StoreError::Unavailable(STOPPED))).ok();
+        waiter.send(Err(StoreError::Unavailable(why))).ok();
     }
 }

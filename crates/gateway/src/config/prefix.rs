@@ -7,10 +7,10 @@ pub(super) fn parse(text: &str) -> Result<String, String> {
     let Some(rest) = text.strip_prefix('/') else {
         return Err("a prefix must begin with `/`".to_owned());
     };
-    let rest = rest.strip_suffix('/').unwrap_or(rest);
     if rest.is_empty() {
         return Ok(String::new());
     }
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
     for segment in rest.split('/') {
         match segment {
             "" => return Err("a prefix has no empty segments".to_owned()),

@@ -280,6 +280,20 @@ async fn a_damaged_record_is_never_given_out_nor_built_upon() {
     let changed = with(&one, Attr::City, "Ghent");
     assert!(damaged(store.commit(bench.update(&one, &changed)).await.map(drop)));
     done(&store, bench.create(&user(2))).await;
+    // Two users, two links and two memberships, a ledger row, the batch number.
+    assert_eq!(store.scrub().unwrap(), crate::Scrubbed { records: 8, damaged: 1 });
+}
+
+#[test]
+fn only_the_owner_may_look() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bench = Bench::new();
+    let dir = bench.path().join("a/b");
+    drop(EmbeddedStore::open(&dir, bench.options()).unwrap());
+    for name in ["", "users", "users.created", "users.acked"] {
+        let mode = fs::metadata(dir.join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,170 @@
+//! Reads, all from one consistent view of what is committed.
+//!
+//! The engine's own reads look past its snapshots and may see half of a batch; a snapshot never does.
+
+use std::{borrow::Cow, ops::Bound, sync::Arc};
+
+use fjall::Readable as _;
+use gateway_core::{LedgerRecord, Page, StoreError, UniqueKey, User, UserId};
+
+use super::{Engine, Place, SEQ, fault};
+use crate::{
+    index,
+    ledger::Row,
+    record::{self, Stored},
+};
+
+/// The engine as it was at an instant.
+pub(crate) struct View<'a> {
+    engine: &'a Engine,
+    snapshot: fjall::Snapshot,
+}
+
+/// What a check of some records found.
+#[derive(Default)]
+pub(crate) struct Checked {
+    pub(crate) records: u64,
+    pub(crate) damaged: u64,
+    /// Where to go on; `None` at the end.
+    pub(crate) last: Option<Vec<u8>>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn of(engine: &'a Engine) -> Self {
+        Self { engine, snapshot: engine.db.snapshot() }
+    }
+
+    /// The last batch in here; 0 before the first.
+    pub(crate) fn seq(&self) -> Result<u64, StoreError> {
+        let Some(plain) = self.get(Place::Meta, SEQ)? else {
+            return Ok(0);
+        };
+        let seq = plain.as_slice().try_into().map(u64::from_be_bytes);
+        seq.ok().ok_or(StoreError::Damaged("batch number"))
+    }
+
+    pub(crate) fn user(&self, id: UserId) -> Result<Option<Stored>, StoreError> {
+        let plain = self.get(Place::Users, id.as_bytes())?;
+        plain.map(|plain| decode_user(&plain)).transpose()
+    }
+
+    pub(crate) fn owner(&self, key: &UniqueKey) -> Result<Option<UserId>, StoreError> {
+        let Some(plain) = self.get(Place::Keys, &index::owner_key(key))? else {
+            return Ok(None);
+        };
+        let id = plain.as_slice().try_into().map(UserId::from_bytes);
+        id.map(Some).ok().ok_or(StoreError::Damaged("index row"))
+    }
+
+    /// The user with a unique key: index and user from this one view.
+    pub(crate) fn find(&self, key: &UniqueKey) -> Result<Option<Arc<User>>, StoreError> {
+        let Some(id) = self.owner(key)? else {
+            return Ok(None);
+        };
+        match self.user(id)?.and_then(Stored::live) {
+            Some(user) if index::holds(&user, key) => Ok(Some(user)),
+            Some(_) | None => Err(StoreError::Damaged("index row without its user")),
+        }
+    }
+
+    /// `None` where the row's hour was dropped.
+    pub(crate) fn ledger(&self, row: Row) -> Result<Option<LedgerRecord>, StoreError> {
+        let place = Place::Hour(row.hour());
+        match self.get(place, &row.encode())? {
+            Some(plain) => {
+                record::decode_ledger(&plain).map(Some).ok_or(StoreError::Damaged("ledger record"))
+            }
+            None if self.engine.keyspace(place).is_none() => Ok(None),
+            None => Err(StoreError::Damaged("ledger record missing")),
+        }
+    }
+
+    /// The rows of an hour, by their keys alone.
+    pub(crate) fn rows(&self, hour: u32, mut each: impl FnMut(Row)) -> Result<(), StoreError> {
+        let Some(keyspace) = self.engine.keyspace(Place::Hour(hour)) else {
+            return Ok(());
+        };
+        for item in self.snapshot.iter(&keyspace) {
+            let key = item.key().map_err(fault)?;
+            each(Row::decode(&key).ok_or(StoreError::Damaged("ledger key"))?);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn list(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
+        match &page.namespace {
+            None => self.list_all(page),
+            Some(namespace) => {
+                let (after, end) = index::member_bounds(namespace, page.after);
+                let bounds = (Bound::Excluded(after), Bound::Excluded(end));
+                let mut users = Vec::new();
+                for item in self.snapshot.range(&self.engine.keys, bounds).take(page.limit) {
+                    let (key, sealed) = item.into_inner().map_err(fault)?;
+                    self.unseal(Place::Keys, &key, &sealed)?;
+                    let id = index::member_id(&key).ok_or(StoreError::Damaged("index row"))?;
+                    let user = self.user(id)?.and_then(Stored::live);
+                    let user = user.filter(|user| user.external_id(namespace).is_some());
+                    users.push(user.ok_or(StoreError::Damaged("index row without its user"))?);
+                }
+                Ok(users)
+            }
+        }
+    }
+
+    fn list_all(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
+        let after = page.after.map_or(Bound::Unbounded, |id| Bound::Excluded(*id.as_bytes()));
+        let mut users = Vec::new();
+        let mut items = self.snapshot.range(&self.engine.users, (after, Bound::Unbounded));
+        while users.len() < page.limit {
+            let Some(item) = items.next() else { break };
+            let (key, sealed) = item.into_inner().map_err(fault)?;
+            let plain = self.unseal(Place::Users, &key, &sealed)?;
+            users.extend(decode_user(&plain)?.live());
+        }
+        Ok(users)
+    }
+
+    /// Unseals and decodes up to so many records of a keyspace, for nothing but to see whether it can be
+    /// done.
+    pub(crate) fn check(&self, place: Place, after: &[u8], limit: usize) -> Result<Checked, StoreError> {
+        let Some(keyspace) = self.engine.keyspace(place) else {
+            return Ok(Checked::default());
+        };
+        let mut checked = Checked::default();
+        let bounds = (Bound::Excluded(after), Bound::<&[u8]>::Unbounded);
+        for item in self.snapshot.range(&keyspace, bounds).take(limit) {
+            let (key, sealed) = item.into_inner().map_err(fault)?;
+            let whole = self.unseal(place, &key, &sealed).is_ok_and(|plain| match place {
+                Place::Meta | Place::Keys => true,
+                Place::Users => Stored::decode(&plain).is_some(),
+                Place::Hour(_) => record::decode_ledger(&plain).is_some(),
+            });
+            checked.records += 1;
+            checked.damaged += u64::from(!whole);
+            checked.last = Some(key.to_vec());
+        }
+        Ok(checked)
+    }
+
+    fn get(&self, place: Place, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(keyspace) = self.engine.keyspace(place) else {
+            return Ok(None);
+        };
+        let sealed = self.snapshot.get(&keyspace, key).map_err(fault)?;
+        sealed.map(|sealed| self.unseal(place, key, &sealed).map(Cow::into_owned)).transpose()
+    }
+
+    fn unseal<'b>(&self, place: Place, key: &[u8], sealed: &'b [u8]) -> Result<Cow<'b, [u8]>, StoreError> {
+        let plain = self.engine.sealer.open(&place.name(), key, sealed);
+        plain.ok_or(StoreError::Damaged(match place {
+            Place::Meta => "batch number",
+            Place::Users => "user",
+            Place::Keys => "index row",
+            Place::Hour(_) => "ledger record",
+        }))
+    }
+}
+
+fn decode_user(plain: &[u8]) -> Result<Stored, StoreError> {
+    Stored::decode(plain).ok_or(StoreError::Damaged("user"))
+}
