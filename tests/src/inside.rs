@@ -52,7 +52,9 @@ impl Transport for Inside {
         *built.uri_mut() = request.target.parse().map_err(|error| format!("target: {error}"))?;
         for (name, value) in request.headers {
             let name: HeaderName = name.parse().map_err(|_| "header name")?;
-            built.headers_mut().append(name, HeaderValue::from_bytes(value.as_bytes()).map_err(|_| "header value")?);
+            built
+                .headers_mut()
+                .append(name, HeaderValue::from_bytes(value.as_bytes()).map_err(|_| "header value")?);
         }
         let response = self.gateway.handle(built).await;
         let (head, body) = response.into_parts();

@@ -10,6 +10,7 @@
 )]
 
 mod inside;
+pub mod partner;
 mod process;
 
 use std::{

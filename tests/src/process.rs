@@ -21,7 +21,10 @@ use crate::{Bed, root};
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "-p", "gateway", "--bin", "interlingua"]).current_dir(root()).status();
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "-p", "gateway", "--bin", "interlingua"])
+            .current_dir(root())
+            .status();
         assert!(built.unwrap().success(), "the gateway does not build");
         // This test's own binary is in target/debug/deps.
         let own = std::env::current_exe().unwrap();
@@ -114,7 +117,8 @@ impl Process {
     /// A GET at the admin listener: status and body.
     #[must_use]
     pub fn admin(&self, path: &str) -> (u16, String) {
-        let request = RawRequest { method: "GET".into(), target: path.into(), headers: Vec::new(), body: Vec::new() };
+        let request =
+            RawRequest { method: "GET".into(), target: path.into(), headers: Vec::new(), body: Vec::new() };
         let answer = client::send(self.admin, &request).unwrap();
         (answer.status, String::from_utf8(answer.body).unwrap())
     }

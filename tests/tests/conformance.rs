@@ -9,7 +9,9 @@ fn dialects() -> Vec<(String, Vec<(String, CaseFile)>)> {
     let mut dialects: Vec<_> = crates
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.join("cases").is_dir())
-        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), cases::load(&path.join("cases"))))
+        .map(|path| {
+            (path.file_name().unwrap().to_string_lossy().into_owned(), cases::load(&path.join("cases")))
+        })
         .collect();
     dialects.sort_by(|a, b| a.0.cmp(&b.0));
     dialects
@@ -48,7 +50,8 @@ async fn over_a_socket_on_the_embedded_store() {
 #[test]
 fn cases_are_many_and_each_says_why() {
     for (dialect, files) in dialects() {
-        let mut names: Vec<_> = files.iter().flat_map(|(_, file)| &file.case).map(|case| case.name.clone()).collect();
+        let mut names: Vec<_> =
+            files.iter().flat_map(|(_, file)| &file.case).map(|case| case.name.clone()).collect();
         let count = names.len();
         assert!(count >= 120, "{dialect} has {count} cases");
         names.sort();
@@ -72,14 +75,16 @@ async fn rewrite() {
     for (dialect, files) in dialects() {
         for (name, file) in &files {
             let path = root().join("crates").join(&dialect).join("cases").join(name);
-            let mut document: toml_edit::DocumentMut = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+            let mut document: toml_edit::DocumentMut =
+                std::fs::read_to_string(&path).unwrap().parse().unwrap();
             for (at, case) in file.case.iter().enumerate() {
                 let ran = cases::run(file, case, "up", &gateway, now()).await;
                 for (step, ran) in ran.iter().skip(case.given.len()).enumerate() {
                     let Some(answer) = &ran.answer else { continue };
                     let table = &mut document["case"][at]["step"][step];
                     table["status"] = toml_edit::value(i64::from(answer.status));
-                    let body = generalize(&String::from_utf8_lossy(&answer.body), &format!("up-{}", case.name));
+                    let body =
+                        generalize(&String::from_utf8_lossy(&answer.body), &format!("up-{}", case.name));
                     let literal = format!("'''{body}'''").parse::<toml_edit::Value>().unwrap();
                     table["answer"] = toml_edit::Item::Value(literal);
                 }

@@ -75,6 +75,10 @@ impl Dialect for Partner {
         &TABLE
     }
 
+    fn needs_namespace(&self) -> bool {
+        true
+    }
+
     fn request_id_header(&self) -> HeaderName {
         HeaderName::from_static("x-request-id")
     }

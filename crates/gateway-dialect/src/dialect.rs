@@ -112,6 +112,9 @@ pub trait Dialect: Send + Sync {
     /// The vocabulary.
     fn fields(&self) -> &FieldTable;
 
+    /// True where users are named by external ids, so that a mount must have a namespace.
+    fn needs_namespace(&self) -> bool;
+
     /// The header in which answers carry the request's id.
     fn request_id_header(&self) -> HeaderName;
 

@@ -1,6 +1,11 @@
 //! What the tests of several crates share. Nothing here is part of the product.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test library fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test library fails by panicking"
+)]
 
 pub mod cases;
 pub mod client;

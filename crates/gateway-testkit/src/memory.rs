@@ -102,7 +102,9 @@ impl State {
                 Write::Delete { .. } => None,
             };
             let keys = after.as_ref().map(|user| user.unique_keys()).unwrap_or_default();
-            if let Some(taken) = keys.iter().find(|key| self.owners.get(key).is_some_and(|owner| *owner != id)) {
+            if let Some(taken) =
+                keys.iter().find(|key| self.owners.get(key).is_some_and(|owner| *owner != id))
+            {
                 return Committed::Taken(taken.clone());
             }
             self.put(id, after, keys);

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     admit::{catch_panic, drain, read_body},
     clock::Clock,
-    config::routing::longest_prefix,
+    config::{MountConfig, routing::longest_prefix},
     digest,
     idempotency::{self, Claim},
     metrics::Metrics,
@@ -98,43 +98,51 @@ impl<S: UserStore> Gateway<S> {
         let (head, body) = request.into_parts();
         let id = Uuid::new_v4().as_hyphenated().to_string();
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-        let Some((mount, path)) = self.route(&head) else {
-            drain(body);
-            self.observe(
-                None,
-                &head,
-                &id,
-                &Trace { failed: Some(ErrorKind::NoRoute), ..Trace::default() },
-                started,
-            );
-            return finish(unmounted(&id), &head, None);
-        };
-        let config = &mount.config;
-        let site = Site {
-            reach: &config.reach,
-            unknown_fields: config.unknown_fields,
-            now: (self.clock)(),
-            request_id: &id,
-        };
-        let visit = Visit { mount, site, head: &head, target, path };
         let mut trace = Trace::default();
-        let result = match catch_panic(self.stops(&visit, body, &mut trace)).await {
+        let (mount, answer) = match self.route(&head) {
+            Some((mount, path)) => {
+                let site = self.site(mount, &id);
+                let visit = Visit { mount, site, head: &head, target, path };
+                (Some(mount), self.answer(&visit, body, &mut trace).await)
+            }
+            None => {
+                drain(body);
+                trace.failed = Some(ErrorKind::NoRoute);
+                (None, unmounted(&id))
+            }
+        };
+        self.observe(mount, &head, &id, &trace, answer.status, started.elapsed());
+        finish(answer, &head, mount.map(|mount| (mount, &*id)))
+    }
+
+    fn site<'s>(&self, mount: &'s Mount, request_id: &'s str) -> Site<'s> {
+        let MountConfig { reach, unknown_fields, .. } = &mount.config;
+        Site { reach, unknown_fields: *unknown_fields, now: (self.clock)(), request_id }
+    }
+
+    /// The answer of a mount: everything that goes wrong in it is rendered here.
+    async fn answer<B>(&self, visit: &Visit<'_>, body: B, trace: &mut Trace) -> Answer
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+    {
+        let config = &visit.mount.config;
+        let result = match catch_panic(self.stops(visit, body, trace)).await {
             Some(result) => result,
             None => Err(Error::new(ErrorKind::Internal).cause("panic")),
         };
-        let mut answer = result.unwrap_or_else(|error| {
+        let answer = result.unwrap_or_else(|error| {
             trace.failed = Some(error.kind);
-            trace.cause = error.cause.or(trace.cause);
+            trace.cause = error.cause;
             if let Some(source) = &error.source {
-                tracing::error!(request_id = %id, mount = %config.name, %source, "a request failed within");
+                let request_id = visit.site.request_id;
+                tracing::error!(request_id, mount = %config.name, %source, "a request failed within");
             }
-            config.dialect.render(&error, &id)
+            config.dialect.render(&error, visit.site.request_id)
         });
-        if let Some(allow) = trace.allow.take().and_then(|allow| HeaderValue::try_from(allow).ok()) {
-            answer = answer.header(header::ALLOW, allow);
+        match trace.allow.take().and_then(|allow| HeaderValue::try_from(allow).ok()) {
+            Some(allow) => answer.header(header::ALLOW, allow),
+            None => answer,
         }
-        self.observe(Some(mount), &head, &id, &trace, started);
-        finish(answer, &head, Some((mount, &id)))
     }
 
     fn route<'s>(&'s self, head: &'s Parts) -> Option<(&'s Mount, &'s str)> {
@@ -224,8 +232,15 @@ impl<S: UserStore> Gateway<S> {
     }
 
     /// The one line of the log, and the counters (decision 14).
-    fn observe(&self, mount: Option<&Mount>, head: &Parts, id: &str, trace: &Trace, started: Instant) {
-        let took = started.elapsed();
+    fn observe(
+        &self,
+        mount: Option<&Mount>,
+        head: &Parts,
+        id: &str,
+        trace: &Trace,
+        status: StatusCode,
+        took: Duration,
+    ) {
         let name = mount.map_or("-", |mount| &*mount.config.name);
         let namespace = mount
             .and_then(|mount| mount.config.reach.namespace())
@@ -239,7 +254,7 @@ impl<S: UserStore> Gateway<S> {
         }
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let (route, cause) = (trace.template.unwrap_or("-"), trace.cause.unwrap_or("-"));
-        tracing::info!(target: "interlingua::access", request_id = id, mount = name, namespace, method, route, operation, outcome, cause, replayed = trace.replayed, took_us, "request");
+        tracing::info!(target: "interlingua::access", request_id = id, mount = name, namespace, method, status = status.as_u16(), route, operation, outcome, cause, replayed = trace.replayed, took_us, "request");
     }
 }
 
@@ -266,15 +281,26 @@ fn public_target(prefix: &str, visit: &Visit<'_>) -> String {
     format!("{prefix}{}{query}", visit.path)
 }
 
+/// Problem details (RFC 9457), for what no dialect answers.
+#[derive(serde::Serialize)]
+struct Problem {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'static str,
+    instance: String,
+}
+
 /// The answer to a path in no mount (decision 10).
 fn unmounted(id: &str) -> Answer {
-    let body = serde_json::json!({
-        "type": "urn:interlingua:problem:no-mount",
-        "title": "Not Found",
-        "status": 404,
-        "detail": "No API is mounted at this path.",
-        "instance": format!("urn:request:{id}"),
-    });
+    let body = Problem {
+        kind: "urn:interlingua:problem:no-mount",
+        title: "Not Found",
+        status: 404,
+        detail: "No API is mounted at this path.",
+        instance: format!("urn:request:{id}"),
+    };
     Answer::json(StatusCode::NOT_FOUND, "application/problem+json", &body)
 }
 

@@ -146,13 +146,20 @@ fn an_api_key_twice() {
     assert_shows(&refused(&format!("{MOUNT}{CLIENT}{second}")), &["`api_key` is another client's", ":12:11"]);
 }
 
+#[test]
+fn a_dialect_of_external_ids_has_a_namespace() {
+    let everywhere = MOUNT.replace("namespace = \"acme\"", "namespace = \"*\"");
+    assert_ne!(everywhere, MOUNT);
+    assert_shows(&refused(&format!("{everywhere}{CLIENT}")), &["`namespace` must name one", ": 1 mistake"]);
+}
+
 /// `config-007`.
 #[test]
 fn prefixes_that_shadow() {
     let mounts = |first: &str, second: &str| {
         let one = |name: &str, rest: &str| {
             format!(
-                "[[mount]]\nname = \"{name}\"\ndialect = \"partner\"\nnamespace = \"*\"\n{rest}\n{CLIENT}"
+                "[[mount]]\nname = \"{name}\"\ndialect = \"partner\"\nnamespace = \"acme\"\n{rest}\n{CLIENT}"
             )
         };
         format!("{}{}", one("a", first), one("b", second))

@@ -39,6 +39,14 @@ pub(crate) struct Staged {
     taken: HashMap<LedgerKey, Row>,
 }
 
+/// How a write stands to what is there.
+enum Standing {
+    /// It fits the user as it is; there is none before a creation.
+    Fits(Option<Arc<User>>),
+    /// The user is not as the write expects it.
+    Moved,
+}
+
 impl<'a> Stage<'a> {
     /// Over what is committed now; only the writer commits, so that stays so.
     pub(crate) fn new(shared: &'a Shared) -> Self {
@@ -62,8 +70,8 @@ impl<'a> Stage<'a> {
         let (before, after) = match &commit.write {
             None => (None, None),
             Some(write) => match self.standing(write)? {
-                Some(before) => (before, next(write, commit.now)),
-                None => return Ok(Committed::Stale),
+                Standing::Fits(before) => (before, next(write, commit.now)),
+                Standing::Moved => return Ok(Committed::Stale),
             },
         };
         let (gone, new) = difference(before.as_deref(), after.as_ref());
@@ -94,19 +102,20 @@ impl<'a> Stage<'a> {
         guards.find(|(at, key)| taken(*key) || repeated(*at, *key)).map(|(_, key)| key)
     }
 
-    /// The user as it stands (none for a new one) if the write fits it; `None` where it does not.
-    fn standing(&self, write: &Write) -> Result<Option<Option<Arc<User>>>, StoreError> {
+    fn standing(&self, write: &Write) -> Result<Standing, StoreError> {
         let current = self.state(write.id())?;
         let expected = match write {
-            Write::Create(_) => return Ok(current.is_none().then_some(None)),
-            Write::Update { before, after } if after.id == before.id && after.version > before.version => {
-                before
+            Write::Create(_) if current.is_none() => return Ok(Standing::Fits(None)),
+            Write::Create(_) => return Ok(Standing::Moved),
+            Write::Update { before, after } if after.id != before.id || after.version <= before.version => {
+                return Ok(Standing::Moved);
             }
-            Write::Update { .. } => return Ok(None),
-            Write::Delete { before } => before,
+            Write::Update { before, .. } | Write::Delete { before } => before,
         };
-        let current = current.and_then(Stored::live);
-        Ok(current.filter(|user| user.version == expected.version).map(Some))
+        Ok(match current.and_then(Stored::live) {
+            Some(user) if user.version == expected.version => Standing::Fits(Some(user)),
+            Some(_) | None => Standing::Moved,
+        })
     }
 
     fn state(&self, id: UserId) -> Result<Option<Stored>, StoreError> {

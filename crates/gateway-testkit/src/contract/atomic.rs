@@ -6,11 +6,11 @@ use std::sync::Arc;
 use gateway_core::{Committed, User, UserStore, Write};
 
 use super::{
-    facts,
     fixture::{Fixture, delete, link_key, name_key, next, rename, touch, update},
+    table,
 };
 
-facts! {
+table! {
     a_done_commit_is_there_as_a_whole: "A commit that is done made user, keys and every guard true.",
     a_stale_create_leaves_no_trace: "A create refused over an existing id leaves no link, name or guard.",
     a_stale_update_leaves_no_trace: "An update refused for its version leaves no link, name or guard.",

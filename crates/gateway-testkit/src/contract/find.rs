@@ -3,11 +3,11 @@
 use gateway_core::{Attr, UserStore};
 
 use super::{
-    facts,
     fixture::{Fixture, clear, link, link_key, name_key, rename, touch},
+    table,
 };
 
-facts! {
+table! {
     unknown_keys_find_nobody: "A link or name that nobody has finds nobody.",
     a_created_user_is_found: "A created user is found by each of its links and names.",
     a_key_does_not_reach_into_another_namespace: "A link or name of one namespace finds nobody in another.",

@@ -88,8 +88,11 @@ impl<S> Fixture<S> {
         let count = self.count();
         let mut key = [0; 16];
         key[..4].copy_from_slice(&count.to_le_bytes());
-        key[4..8].copy_from_slice(&self.seed.to_be_bytes());
-        key[8..10].copy_from_slice(&self.fact.to_be_bytes());
+        // Twice, so that a key with one bit flipped is nobody's.
+        for part in key[4..].chunks_exact_mut(6) {
+            part[..4].copy_from_slice(&self.seed.to_be_bytes());
+            part[4..].copy_from_slice(&self.fact.to_be_bytes());
+        }
         let mut fingerprint = [0xa5; 32];
         fingerprint[..16].copy_from_slice(&key);
         let answer = Some(format!("answer {count} of fact {}", self.fact).into_bytes().into());

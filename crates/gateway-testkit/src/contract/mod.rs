@@ -143,7 +143,7 @@ fn message(panic: Box<dyn Any + Send>) -> String {
 }
 
 /// The table of a module: the name of each fact's function, and what holds.
-macro_rules! facts {
+macro_rules! table {
     ($($name:ident: $sentence:literal,)+) => {
         pub(super) fn facts<S: gateway_core::UserStore>() -> Vec<$crate::contract::Fact<S>> {
             vec![$($crate::contract::Fact::new(
@@ -154,4 +154,4 @@ macro_rules! facts {
         }
     };
 }
-use facts;
+use table;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use gateway_core::{Attr, Committed, Namespace, Status, User, UserStore, Write};
 
 use super::{
-    facts,
     fixture::{Fixture, clear, link, link_key, name_key, next, rename, update},
+    table,
 };
 
-facts! {
+table! {
     a_name_has_one_user: "A create with another user's name is refused, and names the folded name.",
     names_are_compared_without_case: "Names that differ in case only are one name.",
     names_fold_beyond_ascii: "Case is disregarded in every script, as `fold` does it.",
@@ -58,7 +58,8 @@ async fn names_are_compared_without_case<S: UserStore>(fx: Fixture<S>) {
 
 async fn names_fold_beyond_ascii<S: UserStore>(fx: Fixture<S>) {
     let namespace = fx.namespace();
-    for (name, other) in [("ÉLODIE", "élodie"), ("ΟΔΟΣ", "οδος"), ("ЖАННА", "жанна"), ("İ", "i\u{307}")] {
+    for (name, other) in [("ÉLODIE", "élodie"), ("ΟΔΟΣ", "οδος"), ("ЖАННА", "жанна"), ("İ", "i\u{307}")]
+    {
         fx.create(fx.named(name, &[&namespace])).await;
         let taken = Committed::Taken(name_key(&namespace, name));
         assert_eq!(claim(&fx, other, &[&namespace]).await, taken, "{name}");

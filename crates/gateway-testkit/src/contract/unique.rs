@@ -5,11 +5,11 @@ use std::sync::Arc;
 use gateway_core::{Committed, Namespace, Status, User, UserStore, Write};
 
 use super::{
-    facts,
     fixture::{Fixture, link, link_key, namespace, next, update},
+    table,
 };
 
-facts! {
+table! {
     a_link_has_one_user: "A create with another user's link is refused, and names the link.",
     a_link_cannot_be_gained_from_its_owner: "An update that adds another user's link is refused.",
     one_external_id_serves_in_two_namespaces: "The same external id in two namespaces may name two users.",

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use gateway_core::{Committed, User, UserStore, Write};
 
 use super::{
-    facts,
     fixture::{Fixture, delete, next, touch, update},
+    table,
 };
 
-facts! {
+table! {
     a_created_user_reads_back: "A created user reads back as it was given.",
     an_unknown_id_is_absent: "An id that was never used names no user.",
     a_user_needs_no_links: "A user without links is a user.",

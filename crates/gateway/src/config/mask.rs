@@ -17,7 +17,9 @@ pub(super) fn mask(text: &str, keys: &[Span]) -> String {
     let mut goes_on = false;
     let mut start = 0;
     for line in text.split_inclusive('\n') {
-        let key = keys.iter().find(|key| (start..start + line.len()).contains(&key.start));
+        let key = keys
+            .iter()
+            .find(|key| (start..start + line.len()).contains(&key.start) && may_hold_text(text, key));
         let from = match key {
             Some(key) => Some((key.end - start).min(line.len())),
             None if goes_on && !begins_anew(line) => Some(0),
@@ -67,6 +69,12 @@ fn mask_texts(shown: &mut String, value: &OptionValue, span: &Span) {
         }
         _ => {}
     }
+}
+
+/// A number or a boolean tells nothing.
+fn may_hold_text(text: &str, key: &Span) -> bool {
+    let value = text.get(key.end..).unwrap_or_default().trim_start_matches([' ', '\t', '=']);
+    value.starts_with(['"', '\'', '[', '{'])
 }
 
 /// A new key or table: whatever the line before left open is over.
@@ -203,6 +211,6 @@ mod tests {
     #[test]
     fn the_value_of_an_unknown_key_is_starred() {
         let text = "a = 1\nkei = \"hunter2\"\n";
-        assert_eq!(mask(text, &[6..9]), "a = 1\nkei = \"*******\"\n");
+        assert_eq!(mask(text, &[0..1, 6..9]), "a = 1\nkei = \"*******\"\n");
     }
 }

@@ -86,6 +86,12 @@ fn one(
         return (claims, None);
     };
     let dialect = (row.dialect)(&mut options);
+    if dialect.needs_namespace() && reach == Reach::All && options.has("namespace") {
+        options.problem(
+            "namespace",
+            format!("dialect `{}` names users by external ids: `namespace` must name one", row.name),
+        );
+    }
     let authenticator = (row.authenticator)(&mut options, &mut clients);
     options.finish();
     let names = clients.iter().map(|(name, _)| Arc::clone(name)).collect();

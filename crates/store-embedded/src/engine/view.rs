@@ -131,8 +131,8 @@ impl<'a> View<'a> {
             return Ok(Checked::default());
         };
         let mut checked = Checked::default();
-        let bounds = (Bound::Excluded(after), Bound::<&[u8]>::Unbounded);
-        for item in self.snapshot.range(&keyspace, bounds).take(limit) {
+        let bounds = (Bound::Excluded(after), Bound::Unbounded);
+        for item in self.snapshot.range::<&[u8], _>(&keyspace, bounds).take(limit) {
             let (key, sealed) = item.into_inner().map_err(fault)?;
             let whole = self.unseal(place, &key, &sealed).is_ok_and(|plain| match place {
                 Place::Meta | Place::Keys => true,

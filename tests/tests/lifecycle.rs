@@ -1,0 +1,124 @@
+//! Starting, stopping, and the mistakes of operators.
+
+use std::{
+    process::{Command, Output},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use gateway_testkit::client::Connection;
+use tests::{Bed, Process, binary, partner};
+
+fn serve(bed: &Bed, arguments: &[&str]) -> Output {
+    Command::new(binary()).args(["serve", "--config"]).arg(bed.config()).args(arguments).output().unwrap()
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Clients that go on until they are told to go; each request that was sent gets its answer.
+#[test]
+fn sigterm_under_load_loses_no_request() {
+    let bed = Bed::new();
+    for round in 0..5 {
+        let process = Process::start(&bed);
+        let stop = Arc::new(AtomicBool::new(false));
+        let clients: Vec<_> = (0..8)
+            .map(|client| {
+                let (stop, address) = (Arc::clone(&stop), process.address);
+                std::thread::spawn(move || {
+                    let mut connection = Connection::open(address).unwrap();
+                    let mut acknowledged = Vec::new();
+                    for n in 0.. {
+                        let id = format!("r{round}-{client}-{n}");
+                        let answer = connection.send(&partner::create(&id, None)).unwrap();
+                        assert_eq!(answer.status, 201);
+                        acknowledged.push(id);
+                        if answer.header("connection") == Some("close") || stop.load(Ordering::Relaxed) {
+                            break;
+                        }
+                    }
+                    acknowledged
+                })
+            })
+            .collect();
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        let (status, log) = process.stop();
+        stop.store(true, Ordering::Relaxed);
+        assert!(status.success(), "{log}");
+        let acknowledged: Vec<_> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
+        assert!(acknowledged.len() >= 8);
+        let process = Process::start(&bed);
+        let mut connection = Connection::open(process.address).unwrap();
+        for id in &acknowledged {
+            assert_eq!(connection.send(&partner::read(id)).unwrap().status, 200, "{id}");
+        }
+    }
+}
+
+#[test]
+fn readiness_and_metrics_are_served() {
+    let bed = Bed::new();
+    let process = Process::start(&bed);
+    assert_eq!(process.admin("/livez"), (200, "ok\n".to_owned()));
+    assert_eq!(process.admin("/readyz"), (200, "ready\n".to_owned()));
+    let mut connection = Connection::open(process.address).unwrap();
+    assert_eq!(connection.send(&partner::create("a", None)).unwrap().status, 201);
+    assert_eq!(connection.send(&partner::read("nobody")).unwrap().status, 404);
+    let metrics = process.admin("/metrics").1;
+    for line in [
+        r#"interlingua_requests_total{mount="partner",operation="create",outcome="ok"} 1"#,
+        r#"interlingua_requests_total{mount="partner",operation="read",outcome="not_found"} 1"#,
+        r#"interlingua_request_duration_seconds_count{mount="partner",operation="create"} 1"#,
+        "interlingua_store_commits_total 1",
+        "interlingua_store_batch_size_count 1",
+        "interlingua_store_poisoned 0",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "no {line} in\n{metrics}");
+    }
+}
+
+#[test]
+fn two_processes_cannot_share_a_directory() {
+    let bed = Bed::new();
+    let process = Process::start(&bed);
+    let second = serve(&bed, &[]);
+    assert_eq!(second.status.code(), Some(74));
+    assert!(errors(&second).contains("another process"), "{}", errors(&second));
+    let mut connection = Connection::open(process.address).unwrap();
+    assert_eq!(connection.send(&partner::create("still", None)).unwrap().status, 201);
+}
+
+#[test]
+fn a_foreign_directory_is_refused_and_left_alone() {
+    let bed = Bed::new();
+    std::fs::create_dir(bed.data()).unwrap();
+    std::fs::write(bed.data().join("letters.txt"), "Dear Jane").unwrap();
+    let refused = serve(&bed, &[]);
+    assert_eq!(refused.status.code(), Some(74));
+    assert_eq!(errors(&refused).trim().lines().count(), 1, "{}", errors(&refused));
+    assert_eq!(std::fs::read_dir(bed.data()).unwrap().count(), 1);
+}
+
+#[test]
+fn demo_credentials_stay_on_loopback() {
+    let bed = Bed::new();
+    for flag in ["--listen", "--admin"] {
+        let refused = serve(&bed, &[flag, "0.0.0.0:0"]);
+        assert_eq!(refused.status.code(), Some(78), "{}", errors(&refused));
+        assert!(!bed.data().exists());
+    }
+}
+
+#[test]
+fn a_taken_port_is_said_in_one_sentence() {
+    let bed = Bed::new();
+    let process = Process::start(&bed);
+    let other = Bed::new();
+    let refused = serve(&other, &["--listen", &process.address.to_string()]);
+    assert_eq!(refused.status.code(), Some(69));
+    assert!(errors(&refused).contains("cannot listen on"), "{}", errors(&refused));
+}
