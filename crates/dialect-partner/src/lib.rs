@@ -11,8 +11,8 @@ use gateway_core::{
     Problem, Status, User, check,
 };
 use gateway_dialect::{
-    Action, Answer, Decoded, Dialect, FieldTable, Json, Mode, Options, Reading, Request, Route, Ruling,
-    SECONDS, Site, json, refused_names,
+    Action, Answer, Decoded, Dialect, Expressed, FieldTable, Hygiene, Json, Mode, Naming, Occasion, Options,
+    Reading, Request, Route, Ruling, SECONDS, Site, json, refused_names,
 };
 use http::{HeaderName, StatusCode};
 use serde::Serialize;
@@ -75,8 +75,8 @@ impl Dialect for Partner {
         &TABLE
     }
 
-    fn needs_namespace(&self) -> bool {
-        true
+    fn naming(&self) -> Naming {
+        Naming::External
     }
 
     fn request_id_header(&self) -> HeaderName {
@@ -88,12 +88,11 @@ impl Dialect for Partner {
     }
 
     fn decode(&self, site: &Site<'_>, _: &Caller, request: &Request<'_>) -> Result<Decoded, Error> {
+        let user = || request.external_locator("externalId");
         match request.target.route.action {
             Action::Create => create(site, request.body),
-            Action::Read => {
-                Ok(Decoded { operation: Operation::Read(request.external_locator()), unknown: Vec::new() })
-            }
-            Action::Update => update(site, request.external_locator(), request.body),
+            Action::Update => update(site, user(), request.body),
+            _ => Ok(Decoded { operation: Operation::Read(user()), unknown: Vec::new() }),
         }
     }
 
@@ -103,12 +102,15 @@ impl Dialect for Partner {
     }
 
     fn encode(&self, site: &Site<'_>, outcome: &Outcome<'_>) -> Answer {
-        let (status, timed) = match outcome {
-            Outcome::Created(_) => (StatusCode::CREATED, false),
-            Outcome::Found(_) => (StatusCode::OK, false),
-            Outcome::Updated(_) => (StatusCode::OK, true),
+        let (status, user, timed) = match *outcome {
+            Outcome::Created(user) => (StatusCode::CREATED, user, false),
+            Outcome::Found(user) => (StatusCode::OK, user, false),
+            Outcome::Updated(user) => (StatusCode::OK, user, true),
+            // No route of this dialect leads to the others.
+            Outcome::Deleted | Outcome::Available(_) | Outcome::Suggested(_) => {
+                return Answer::empty(StatusCode::NO_CONTENT, Hygiene::Full);
+            }
         };
-        let user = outcome.user();
         let external_id = site.reach.namespace().and_then(|namespace| user.external_id(namespace));
         let receipt = Receipt {
             user_id: user.id.to_string(),
@@ -119,16 +121,24 @@ impl Dialect for Partner {
         Answer::json(status, JSON, &receipt)
     }
 
-    fn render(&self, error: &Error, request_id: &str) -> Answer {
+    fn render(&self, error: &Error, occasion: &Occasion<'_>) -> Answer {
         let (status, name, message) = wire_error(error.kind);
         let body = ErrorBody {
             error: name,
             message: error.message.as_deref().unwrap_or(message),
-            request_id: format!("req-{request_id}"),
+            request_id: format!("req-{}", occasion.request_id),
             field_errors: error.fields.iter().map(field_error).collect(),
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Answer::json(status, JSON, &body).retry_after(error)
+    }
+
+    fn compose(&self, fields: &[Expressed<'_>], _: &str) -> Vec<u8> {
+        let member = |one: &Expressed<'_>| {
+            let name = one.field.path().1.to_owned();
+            (name.into(), one.value.clone().unwrap_or(Json::Null))
+        };
+        serde_json::to_vec(&Json::Object(fields.iter().map(member).collect())).unwrap_or_default()
     }
 }
 
@@ -154,13 +164,15 @@ fn field_error(error: &FieldError) -> WireFieldError {
 fn create(site: &Site<'_>, body: &[u8]) -> Result<Decoded, Error> {
     let mut reading = read(site, body, Mode::Create)?;
     let external_id = reading.take_text(Attr::ExternalId).and_then(|id| ExternalId::parse(&id));
-    let creation = Creation { external_id, status: Status::PendingCompliance, changes: reading.changes };
+    let creation =
+        Creation { id: None, external_id, status: Status::PendingCompliance, changes: reading.changes };
     Ok(Decoded { operation: Operation::Create(creation), unknown: reading.unknown })
 }
 
-fn update(site: &Site<'_>, locator: Locator, body: &[u8]) -> Result<Decoded, Error> {
+fn update(site: &Site<'_>, user: Locator, body: &[u8]) -> Result<Decoded, Error> {
     let reading = read(site, body, Mode::Update)?;
-    Ok(Decoded { operation: Operation::Update(locator, reading.changes), unknown: reading.unknown })
+    let operation = Operation::Update { user, changes: reading.changes, deferred: None };
+    Ok(Decoded { operation, unknown: reading.unknown })
 }
 
 /// All bad fields at once (decision 16); an object with no field of ours in it is empty.

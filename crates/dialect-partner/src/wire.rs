@@ -46,7 +46,7 @@ pub(crate) const fn wire_error(kind: ErrorKind) -> (u16, &'static str, &'static 
         E::Malformed => (400, "bad_request", "Request body is not valid JSON"),
         E::EmptyUpdate => (400, "bad_request", "Request body failed validation"),
         E::Invalid => (400, "bad_request", "Request body failed validation"),
-        E::MissingCredential | E::BadCredential => {
+        E::MissingCredential | E::BadCredential | E::LinkedIdentityMissing => {
             (401, "unauthorized", "Invalid API key or request signature")
         }
         E::NoRoute => (404, "not_found", "Not found"),

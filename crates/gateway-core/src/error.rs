@@ -21,6 +21,8 @@ pub enum ErrorKind {
     MissingCredential,
     /// Not a good credential.
     BadCredential,
+    /// A good credential, but without the linked identity that the mount demands (decision 35).
+    LinkedIdentityMissing,
     /// A good credential that may not do this.
     Forbidden,
     /// Too many requests.
@@ -68,6 +70,7 @@ impl ErrorKind {
             Self::Timeout => "timeout",
             Self::MissingCredential => "missing_credential",
             Self::BadCredential => "bad_credential",
+            Self::LinkedIdentityMissing => "linked_identity_missing",
             Self::Forbidden => "forbidden",
             Self::RateLimited => "rate_limited",
             Self::UnsupportedMediaType => "unsupported_media_type",
@@ -157,6 +160,40 @@ pub enum Problem {
     PostalCode,
     /// Not a UUID.
     Uuid,
+    /// Not an absolute http(s) URL without user information.
+    Url,
+    /// Nothing left of a username once it is sanitised.
+    Username,
+    /// Not an instant.
+    Instant,
+    /// Not a place on the map.
+    Coordinates,
+    /// More bytes than this.
+    Bytes {
+        /// Most bytes.
+        max: u32,
+    },
+    /// None of the values that there are.
+    NotOneOf {
+        /// The values, in words.
+        values: &'static str,
+    },
+    /// Not a BCP 47 language tag.
+    Locale,
+    /// Not a two-letter ISO 639-1 code.
+    Language,
+    /// Not a name of the tz database.
+    TimeZone,
+    /// Only where the country is this one.
+    OnlyIn {
+        /// ISO 3166-1 alpha-2.
+        country: &'static str,
+    },
+    /// Only beside another field.
+    OnlyWith {
+        /// The other.
+        other: Attr,
+    },
     /// An external id with control characters, `.` or `..`.
     ExternalId,
     /// A name that this API does not know, where unknown names are refused.
@@ -182,6 +219,17 @@ impl fmt::Display for Problem {
             Self::Region => "Must be a province or state code of the country",
             Self::PostalCode => "Must be a postal code of the country",
             Self::Uuid => "Must be a UUID",
+            Self::Url => "Must be an absolute http or https URL",
+            Self::Username => "Must have at least one of the characters a-z, A-Z, 0-9, . and _",
+            Self::Instant => "Must be an ISO 8601 date or date-time",
+            Self::Coordinates => "Must be a longitude and a latitude in degrees",
+            Self::Bytes { max } => return write!(f, "Must be at most {max} bytes"),
+            Self::NotOneOf { values } => return write!(f, "Must be one of {values}"),
+            Self::Locale => "Must be a BCP 47 language tag",
+            Self::Language => "Must be a two-letter ISO 639-1 language code",
+            Self::TimeZone => "Must be a name of the tz database",
+            Self::OnlyIn { country } => return write!(f, "Is only for users in {country}"),
+            Self::OnlyWith { other } => return write!(f, "Needs {other:?} beside it"),
             Self::ExternalId => "Must be 1 to 128 characters, none of them a control character",
             Self::Unknown => "Is not a known field",
         };

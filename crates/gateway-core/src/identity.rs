@@ -117,6 +117,8 @@ pub enum Reach {
     Namespace(Namespace),
     /// All users, by canonical id (first-party mounts, `namespace = "*"`).
     All,
+    /// None: the request's path names no namespace that there could be.
+    Nobody,
 }
 
 impl Reach {
@@ -125,7 +127,7 @@ impl Reach {
     pub const fn namespace(&self) -> Option<&Namespace> {
         match self {
             Self::Namespace(namespace) => Some(namespace),
-            Self::All => None,
+            Self::All | Self::Nobody => None,
         }
     }
 }

@@ -14,6 +14,16 @@ const PROVINCES: &str = "ABBCMBNBNLNSNTNUONPEQCSKYT";
 const STATES: &str = "AAAEAKALAPARASAZCACOCTDCDEFLFMGAGUHIIAIDILINKSKYLAMAMDMEMHMIMNMOMPMSMTNCNDNENHNJNMNVNY\
 OHOKORPAPRPWRISCSDTNTXUTVAVIVTWAWIWVWY";
 
+/// ISO 639-1, as one string of pairs in order.
+const LANGUAGES: &str = "AAABAEAFAKAMANARASAVAYAZBABEBGBIBMBNBOBRBSCACECHCOCRCSCUCVCYDADEDVDZEEELENEOESETEUFAFFFIFJFOFRFYGAGDGLGNGUGV\
+HAHEHIHOHRHTHUHYHZIAIDIEIGIIIKIOISITIUJAJVKAKGKIKJKKKLKMKNKOKRKSKUKVKWKYLALBLGLILNLOLTLULVMGMHMIMKMLMNMRMSMTMY\
+NANBNDNENGNLNNNONRNVNYOCOJOMOROSPAPIPLPSPTQURMRNRORURWSASCSDSESGSISKSLSMSNSOSQSRSSSTSUSVSWTATETGTHTITKTLTNTOTRTSTTTWTYUGUKURUZVEVIVOWAWOXHYIYOZAZHZU";
+
+/// True for an upper-case ISO 639-1 code.
+pub(crate) fn is_language(code: &str) -> bool {
+    has(LANGUAGES, code)
+}
+
 fn has(pairs: &str, code: &str) -> bool {
     code.len() == 2 && pairs.as_bytes().chunks_exact(2).any(|pair| pair == code.as_bytes())
 }
@@ -38,7 +48,7 @@ mod tests {
 
     #[test]
     fn the_tables_have_every_code_once_and_in_order() {
-        for (table, count) in [(COUNTRIES, 249), (PROVINCES, 13), (STATES, 62)] {
+        for (table, count) in [(COUNTRIES, 249), (PROVINCES, 13), (STATES, 62), (LANGUAGES, 183)] {
             let codes: Vec<&[u8]> = table.as_bytes().chunks_exact(2).collect();
             assert_eq!(codes.len(), count);
         }

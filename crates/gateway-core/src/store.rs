@@ -155,6 +155,39 @@ pub trait UserStore: Send + Sync + 'static {
     /// A page of users in the order of their ids.
     fn list(&self, page: &Page) -> impl Future<Output = Result<Vec<Arc<User>>, StoreError>> + Send;
 
+    /// At most `limit` users of a namespace whose folded usernames hold `part` (folded, too): those
+    /// that begin with it first, then in the order of their usernames.
+    ///
+    /// This default reads every user of the namespace; a store with an index does better.
+    fn suggest(
+        &self,
+        namespace: &Namespace,
+        part: &str,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Arc<User>>, StoreError>> + Send {
+        let part = part.to_owned();
+        let mut page = Page { after: None, namespace: Some(namespace.clone()), limit: 1_000 };
+        async move {
+            let mut found = Vec::new();
+            loop {
+                let users = self.list(&page).await?;
+                page.after = users.last().map(|user| user.id);
+                let last = users.len() < page.limit;
+                for user in users {
+                    let name = user.profile.text(crate::Attr::Username).map(crate::fold);
+                    if let Some(name) = name.filter(|name| name.contains(&part)) {
+                        found.push((!name.starts_with(&part), name, user));
+                    }
+                }
+                found.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+                found.truncate(limit);
+                if last {
+                    return Ok(found.into_iter().map(|(_, _, user)| user).collect());
+                }
+            }
+        }
+    }
+
     /// The record under a ledger key; `None` when there is none that is live at `now`.
     fn ledger(
         &self,

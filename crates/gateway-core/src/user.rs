@@ -131,6 +131,16 @@ impl User {
         })
     }
 
+    /// The user without its links in a namespace, one version on; `None` when no link would be left.
+    #[must_use]
+    pub fn unlinked(&self, namespace: &Namespace, now: Timestamp) -> Option<Self> {
+        let mut next = self.clone();
+        next.links.retain(|link| link.namespace != *namespace);
+        next.version = self.version.saturating_add(1);
+        next.updated_at = now.max(self.updated_at);
+        (!next.links.is_empty()).then_some(next)
+    }
+
     /// The external id in a namespace.
     #[must_use]
     pub fn external_id(&self, namespace: &Namespace) -> Option<&ExternalId> {

@@ -23,6 +23,8 @@ pub struct Codec {
     pub min: u16,
     /// Most characters, where it is text.
     pub max: u16,
+    /// True for text without a form of its own, which `""` clears where it clears free text only.
+    pub is_free_text: bool,
     read: Read,
     write: Write,
 }
@@ -31,7 +33,13 @@ impl Codec {
     /// A codec of a dialect's own.
     #[must_use]
     pub const fn new(name: &'static str, form: &'static str, read: Read, write: Write) -> Self {
-        Self { name, form, min: 1, max: 255, read, write }
+        Self { name, form, min: 1, max: 255, is_free_text: false, read, write }
+    }
+
+    /// The same, as free text.
+    #[must_use]
+    pub const fn free_text(self) -> Self {
+        Self { is_free_text: true, ..self }
     }
 
     /// The same with other bounds, in Unicode scalar values.
@@ -56,7 +64,14 @@ impl Codec {
 }
 
 /// Printable text on one line.
-pub const TEXT: Codec = Codec::new("text", "text", read_text, write_text);
+pub const TEXT: Codec = Codec::new("text", "text", read_text, write_text).free_text();
+/// An absolute http(s) URL.
+pub const URL: Codec = Codec::new("url", "http(s) URL", read_url, write_text).chars(1, 2_048);
+/// A BCP 47 language tag.
+pub const LOCALE: Codec = Codec::new("locale", "BCP 47 tag", read_locale, write_text).chars(2, 35);
+/// A name of the tz database.
+pub const TIME_ZONE: Codec =
+    Codec::new("time-zone", "tz database name", read_time_zone, write_text).chars(1, 64);
 /// An e-mail address.
 pub const EMAIL: Codec = Codec::new("email", "e-mail address", read_email, write_text).chars(3, 254);
 /// An ISO 3166-1 alpha-2 code, in either case; upper in the store.
@@ -93,11 +108,31 @@ fn read_text(codec: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, P
     Ok(Value::text(text))
 }
 
-fn write_text<'a>(value: &Value<'a>) -> Json<'a> {
+/// Writes text as it is; the second half of every codec of text.
+#[must_use]
+pub fn write_text<'a>(value: &Value<'a>) -> Json<'a> {
     match value {
         Value::Text(text) => Json::Text(text.clone()),
         _ => Json::Null,
     }
+}
+
+fn read_url(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
+    let text = text(json)?;
+    check::web_url(text)?;
+    Ok(Value::text(text))
+}
+
+fn read_locale(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
+    let text = text(json)?;
+    check::locale(text)?;
+    Ok(Value::text(text))
+}
+
+fn read_time_zone(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
+    let text = text(json)?;
+    check::time_zone(text)?;
+    Ok(Value::text(text))
 }
 
 fn read_email(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {

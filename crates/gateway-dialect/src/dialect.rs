@@ -3,11 +3,12 @@
 use std::fmt;
 
 use gateway_core::{
-    Caller, Change, Error, FieldError, Locator, Operation, Outcome, Place, Problem, Reach, Timestamp, User,
+    Caller, Change, Error, ExternalId, FieldError, Locator, Operation, Outcome, Place, Problem, Reach,
+    Timestamp, User, UserId,
 };
 use http::{HeaderMap, HeaderName};
 
-use crate::{Answer, Day, FieldTable, Route, Target, decode_segment, json_body};
+use crate::{Answer, Day, Expressed, FieldTable, Route, Target, json_body};
 
 /// What unknown members in a body do (decision 8).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,7 +43,7 @@ impl Site<'_> {
 /// A request that is routed and authenticated.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
-    /// Its route.
+    /// Its route, and what stands in its path.
     pub target: Target<'a>,
     /// The raw query, without `?`.
     pub query: Option<&'a str>,
@@ -59,15 +60,28 @@ impl fmt::Debug for Request<'_> {
 }
 
 impl Request<'_> {
-    /// The path parameter as an external id; what can be none names nobody (decision 3).
+    /// A path parameter as an external id; what can be none names nobody (decision 3).
     #[must_use]
-    pub fn external_locator(&self) -> Locator {
-        self.target
-            .parameter
-            .and_then(decode_segment)
-            .and_then(|id| gateway_core::ExternalId::parse(&id))
-            .map_or(Locator::Nobody, Locator::External)
+    pub fn external_locator(&self, parameter: &str) -> Locator {
+        let id = self.target.decoded(parameter).and_then(|id| ExternalId::parse(&id));
+        id.map_or(Locator::Nobody, Locator::External)
     }
+
+    /// A path parameter as a canonical id; what can be none names nobody.
+    #[must_use]
+    pub fn canonical_locator(&self, parameter: &str) -> Locator {
+        let id = self.target.decoded(parameter).and_then(|id| UserId::parse(&id));
+        id.map_or(Locator::Nobody, Locator::Id)
+    }
+}
+
+/// Where and when an error occurred: what its rendering may name.
+#[derive(Clone, Copy, Debug)]
+pub struct Occasion<'a> {
+    /// The request's id: a lower-case UUID.
+    pub request_id: &'a str,
+    /// The route, where the request had come so far.
+    pub target: Option<Target<'a>>,
 }
 
 /// What a request asks for, and the names in it that mean nothing.
@@ -112,8 +126,8 @@ pub trait Dialect: Send + Sync {
     /// The vocabulary.
     fn fields(&self) -> &FieldTable;
 
-    /// True where users are named by external ids, so that a mount must have a namespace.
-    fn needs_namespace(&self) -> bool;
+    /// What a mount's `namespace` may say.
+    fn naming(&self) -> Naming;
 
     /// The header in which answers carry the request's id.
     fn request_id_header(&self) -> HeaderName;
@@ -121,12 +135,23 @@ pub trait Dialect: Send + Sync {
     /// The media type that a body is sent in, for clients that are made up (`interlingua sign`).
     fn media_type(&self) -> &'static str;
 
-    /// Checks Content-Type and Content-Encoding of a request with a body.
+    /// Judges whether the credential may do this at all, before anything of the request is read
+    /// (decisions 25 and 35).
     ///
     /// # Errors
-    /// [`UnsupportedMediaType`](gateway_core::ErrorKind::UnsupportedMediaType).
-    fn check_media(&self, headers: &HeaderMap) -> Result<(), Error> {
-        json_body(headers)
+    /// [`Forbidden`](gateway_core::ErrorKind::Forbidden), or whatever hides what is there.
+    fn authorize(&self, site: &Site<'_>, caller: &Caller, target: &Target<'_>) -> Result<(), Error> {
+        let _everything_by_default = (site, caller, target);
+        Ok(())
+    }
+
+    /// Checks `Accept`, `Content-Type` and `Content-Encoding`.
+    ///
+    /// # Errors
+    /// [`UnsupportedMediaType`](gateway_core::ErrorKind::UnsupportedMediaType) or
+    /// [`NotAcceptable`](gateway_core::ErrorKind::NotAcceptable).
+    fn negotiate(&self, request: &Request<'_>) -> Result<(), Error> {
+        if request.target.route.verb.has_body() { json_body(request.headers) } else { Ok(()) }
     }
 
     /// Turns a request into a command.
@@ -148,7 +173,22 @@ pub trait Dialect: Send + Sync {
     fn encode(&self, site: &Site<'_>, outcome: &Outcome<'_>) -> Answer;
 
     /// Renders an error. Cannot fail.
-    fn render(&self, error: &Error, request_id: &str) -> Answer;
+    fn render(&self, error: &Error, occasion: &Occasion<'_>) -> Answer;
+
+    /// The body of an update that says this, for a user of this name.
+    fn compose(&self, fields: &[Expressed<'_>], user: &str) -> Vec<u8>;
+}
+
+/// How users are named in a dialect, and so what a mount's `namespace` may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Naming {
+    /// By external ids: a mount names their namespace.
+    External,
+    /// By external ids of a namespace that stands in the path, under this parameter: a mount says
+    /// `namespace = "{parameter}"`.
+    InPath(&'static str),
+    /// By canonical ids: a mount names a namespace to see its users, or `*` to see all.
+    Canonical,
 }
 
 /// Unknown names as bad fields, or none, by the mount's option.

@@ -20,7 +20,7 @@ pub enum Access {
     CreateOnly,
     /// Answered, not written.
     ReadOnly,
-    /// Written, not answered.
+    /// May be given, but not cleared; never answered.
     WriteOnly,
 }
 
@@ -33,13 +33,23 @@ pub enum Clear {
     Empty,
     /// Either.
     NullOrEmpty,
+    /// `null`; `""` as well where the field is free text.
+    NullOrEmptyText,
 }
 
 impl Clear {
-    fn is_spelt(self, json: &Json<'_>) -> bool {
+    fn by_null(self) -> bool {
+        !matches!(self, Self::Empty)
+    }
+
+    fn is_spelt(self, json: &Json<'_>, codec: &Codec) -> bool {
         match json {
-            Json::Null => matches!(self, Self::Null | Self::NullOrEmpty),
-            Json::Text(text) => text.is_empty() && matches!(self, Self::Empty | Self::NullOrEmpty),
+            Json::Null => self.by_null(),
+            Json::Text(text) if text.is_empty() => match self {
+                Self::Null => false,
+                Self::Empty | Self::NullOrEmpty => true,
+                Self::NullOrEmptyText => codec.is_free_text,
+            },
             _ => false,
         }
     }
@@ -203,6 +213,12 @@ impl FieldTable {
         &self.rows
     }
 
+    /// The row at a wire path.
+    #[must_use]
+    pub fn row(&self, wire: &str) -> Option<&Field> {
+        self.rows.iter().find(|row| row.wire == wire)
+    }
+
     /// The wire path of an attribute.
     #[must_use]
     pub fn wire(&self, attr: Attr) -> Option<&str> {
@@ -217,7 +233,7 @@ impl FieldTable {
             let (group, name) = row.path();
             let given = match group.map(|group| object.get(group)) {
                 None => object.get(name),
-                Some(Some(Json::Null)) if self.clear.is_spelt(&Json::Null) => Some(&Json::Null),
+                Some(Some(Json::Null)) if self.clear.by_null() => Some(&Json::Null),
                 Some(inner) => inner.and_then(|inner| inner.get(name)),
             };
             match self.read_row(row, given, mode, today) {
@@ -241,14 +257,28 @@ impl FieldTable {
             let missing = mode == Mode::Create && matches!(row.access, Access::Required | Access::CreateOnly);
             return if missing { Err(Problem::Required) } else { Ok(None) };
         };
+        if row.access == Access::ReadOnly && self.read_only == ReadOnly::Ignore {
+            return Ok(None);
+        }
+        self.read_value(row, json, mode, today).map(Some)
+    }
+
+    /// Reads the value given for a row.
+    ///
+    /// # Errors
+    /// What is wrong with it, or with writing it at all.
+    pub fn read_value(
+        &self,
+        row: &Field,
+        json: &Json<'_>,
+        mode: Mode,
+        today: Day,
+    ) -> Result<Change, Problem> {
         match (row.access, mode) {
-            (Access::ReadOnly, _) if self.read_only == ReadOnly::Ignore => Ok(None),
             (Access::ReadOnly, _) | (Access::CreateOnly, Mode::Update) => Err(Problem::ReadOnly),
-            (Access::Optional | Access::WriteOnly, _) if self.clear.is_spelt(json) => {
-                Ok(Some(Change::clear(row.attr)))
-            }
+            (Access::Optional, _) if self.clear.is_spelt(json, &row.codec) => Ok(Change::clear(row.attr)),
             _ if *json == Json::Null => Err(Problem::NotClearable),
-            _ => row.codec.read(json, today).map(|value| Some(Change::set(row.attr, value))),
+            _ => row.codec.read(json, today).map(|value| Change::set(row.attr, value)),
         }
     }
 
@@ -270,7 +300,7 @@ impl FieldTable {
                         inner.iter().filter(|(leaf, _)| !known(leaf)).map(|(leaf, _)| leaf.to_string()),
                     );
                 }
-                Json::Null if self.clear.is_spelt(&Json::Null) => {}
+                Json::Null if self.clear.by_null() => {}
                 _ => reading
                     .errors
                     .push(FieldError { place: Place::Member(name.to_string()), problem: Problem::NotObject }),

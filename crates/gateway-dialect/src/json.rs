@@ -47,6 +47,24 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// The same value, owning its text.
+    #[must_use]
+    pub fn into_owned(self) -> Json<'static> {
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(value) => Json::Bool(value),
+            Self::Number(value) => Json::Number(value),
+            Self::Text(text) => Json::Text(text.into_owned().into()),
+            Self::Array(items) => Json::Array(items.into_iter().map(Json::into_owned).collect()),
+            Self::Object(members) => Json::Object(
+                members
+                    .into_iter()
+                    .map(|(name, value)| (name.into_owned().into(), value.into_owned()))
+                    .collect(),
+            ),
+        }
+    }
+
     /// The text, if this is a string.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {

@@ -6,6 +6,7 @@
 mod answer;
 mod codec;
 mod dialect;
+mod express;
 mod field;
 pub mod json;
 mod media;
@@ -14,9 +15,11 @@ mod route;
 
 pub use answer::{Answer, Hygiene};
 pub use codec::{
-    CANADIAN_OR_OTHER_POSTAL_CODE, COUNTRY, Codec, Day, EMAIL, EXTERNAL_ID, FLAG, ID, ISO_DATE, SECONDS, TEXT,
+    CANADIAN_OR_OTHER_POSTAL_CODE, COUNTRY, Codec, Day, EMAIL, EXTERNAL_ID, FLAG, ID, ISO_DATE, LOCALE,
+    SECONDS, TEXT, TIME_ZONE, URL, write_text,
 };
-pub use dialect::{Decoded, Dialect, Request, Ruling, Site, UnknownFields, refused_names};
+pub use dialect::{Decoded, Dialect, Naming, Occasion, Request, Ruling, Site, UnknownFields, refused_names};
+pub use express::{Expressed, Expression};
 pub use field::{Access, Clear, Field, FieldTable, Mode, ReadOnly, Reading, TableError, Unset, field};
 pub use json::Json;
 pub use media::json_body;

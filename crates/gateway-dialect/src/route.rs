@@ -61,6 +61,16 @@ pub enum Action {
     Read,
     /// Change one.
     Update,
+    /// Set all of one.
+    Replace,
+    /// Delete one.
+    Delete,
+    /// Read one by its external id, or make it.
+    ReadOrCreate,
+    /// Ask whether a username is free.
+    CheckUsername,
+    /// Find some by a part of their usernames.
+    Suggest,
 }
 
 impl Action {
@@ -71,13 +81,18 @@ impl Action {
             Self::Create => "create",
             Self::Read => "read",
             Self::Update => "update",
+            Self::Replace => "replace",
+            Self::Delete => "delete",
+            Self::ReadOrCreate => "read_or_create",
+            Self::CheckUsername => "check_username",
+            Self::Suggest => "suggest",
         }
     }
 
     /// True where an Idempotency-Key counts: the action may write.
     #[must_use]
     pub const fn writes(self) -> bool {
-        !matches!(self, Self::Read)
+        !matches!(self, Self::Read | Self::CheckUsername | Self::Suggest)
     }
 }
 
@@ -86,7 +101,8 @@ impl Action {
 pub struct Route {
     /// The verb.
     pub verb: Verb,
-    /// The path below the mount's prefix; a segment in braces stands for any one segment.
+    /// The path below the mount's prefix; a segment in braces stands for any one segment, and there
+    /// are two such at most. Of two rows that fit a path the first counts.
     pub template: &'static str,
     /// What it is for.
     pub action: Action,
@@ -103,8 +119,32 @@ pub const fn route(verb: Verb, template: &'static str, action: Action) -> Route 
 pub struct Target<'r> {
     /// The route.
     pub route: &'static Route,
-    /// The segment in the place of the (one) pair of braces, not yet decoded.
-    pub parameter: Option<&'r str>,
+    parameters: Parameters<'r>,
+}
+
+/// What stood in the braces of a template, in order.
+type Parameters<'r> = [Option<&'r str>; 2];
+
+impl<'r> Target<'r> {
+    /// A target made up, for requests that came over no wire.
+    #[must_use]
+    pub const fn new(route: &'static Route, parameters: [Option<&'r str>; 2]) -> Self {
+        Self { route, parameters }
+    }
+
+    /// The raw segment in the place of a pair of braces, by the name in them.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&'r str> {
+        let braced =
+            self.route.template.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+        braced.zip(self.parameters).find(|(braced, _)| *braced == name).and_then(|(_, raw)| raw)
+    }
+
+    /// The same, decoded.
+    #[must_use]
+    pub fn decoded(&self, name: &str) -> Option<Cow<'r, str>> {
+        self.parameter(name).and_then(decode_segment)
+    }
 }
 
 /// Where a path leads.
@@ -126,7 +166,7 @@ pub fn resolve<'r>(routes: &'static [Route], verb: Option<Verb>, path: &'r str) 
     let candidates = [Some(path), trimmed];
     for candidate in candidates.into_iter().flatten() {
         let found = routes.iter().filter(|route| Some(route.verb) == verb).find_map(|route| {
-            matches(route.template, candidate).map(|parameter| Target { route, parameter })
+            matches(route.template, candidate).map(|parameters| Target { route, parameters })
         });
         if let Some(target) = found {
             return Resolution::Found(target);
@@ -152,19 +192,19 @@ pub fn allow(routes: &[Route], template: &str) -> String {
     names.join(", ")
 }
 
-#[expect(clippy::option_option, reason = "matched or not, with a parameter or not")]
-fn matches<'r>(template: &str, path: &'r str) -> Option<Option<&'r str>> {
-    let mut parameter = None;
+fn matches<'r>(template: &str, path: &'r str) -> Option<Parameters<'r>> {
+    let mut parameters = [None; 2];
+    let mut free = parameters.iter_mut();
     let mut segments = path.split('/');
     for expected in template.split('/') {
         let segment = segments.next()?;
         if expected.starts_with('{') {
-            parameter = Some(segment);
+            *free.next()? = Some(segment);
         } else if expected != segment {
             return None;
         }
     }
-    segments.next().is_none().then_some(parameter)
+    segments.next().is_none().then_some(parameters)
 }
 
 /// Percent-decodes a path segment, once. `None` for a bad escape, and for what is not UTF-8.
@@ -193,7 +233,7 @@ mod tests {
 
     fn found(verb: Verb, path: &str) -> Option<(Action, Option<&str>)> {
         match resolve(ROUTES, Some(verb), path) {
-            Resolution::Found(target) => Some((target.route.action, target.parameter)),
+            Resolution::Found(target) => Some((target.route.action, target.parameter("externalId"))),
             _ => None,
         }
     }
@@ -208,6 +248,22 @@ mod tests {
         for path in ["", "/", "/user", "/users/a/b", "//users", "/users//a", "users", "/Users"] {
             assert_eq!(found(Verb::Get, path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn two_parameters_have_names_and_the_first_row_counts() {
+        const TWO: &[Route] = &[
+            route(Verb::Get, "/{projectId}/users/suggestions", Action::Suggest),
+            route(Verb::Get, "/{projectId}/users/{userId}", Action::Read),
+        ];
+        let found = |path| match resolve(TWO, Some(Verb::Get), path) {
+            Resolution::Found(target) => {
+                (target.route.action, target.parameter("projectId"), target.decoded("userId"))
+            }
+            _ => panic!("{path}"),
+        };
+        assert_eq!(found("/p/users/suggestions"), (Action::Suggest, Some("p"), None));
+        assert_eq!(found("/p/users/a%2Fb"), (Action::Read, Some("p"), Some("a/b".into())));
     }
 
     #[test]

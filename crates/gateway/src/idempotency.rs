@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gateway_core::{Error, ErrorKind, FieldError, LedgerKey, Place, Problem, Reach};
+use gateway_core::{Caller, Error, ErrorKind, FieldError, LedgerKey, Place, Problem, Reach};
 use gateway_dialect::{Answer, Hygiene};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
@@ -42,16 +42,17 @@ pub fn key(headers: &HeaderMap) -> Result<Option<Uuid>, Error> {
     }
 }
 
-/// The ledger key of something in the scope of a client (decision 9). `kind` keeps keys apart from
-/// signatures.
+/// The ledger key of something in the scope of a client (decision 9), and of the user that its
+/// credential was given to: one user must not be answered with what another one stored. `kind` keeps
+/// keys apart from signatures.
 #[must_use]
-pub fn ledger_key(kind: &str, reach: &Reach, client: &str, key: &[u8]) -> LedgerKey {
+pub fn ledger_key(kind: &str, reach: &Reach, caller: &Caller, key: &[u8]) -> LedgerKey {
     let namespace = reach.namespace().map_or("*", |namespace| namespace.as_str());
+    let subject = caller.subject.as_deref().unwrap_or_default();
     let mut hash = Sha256::new();
-    for part in [kind, namespace, client] {
-        // No part can hold a zero byte, so that the joint is unambiguous.
+    for part in [kind, namespace, &caller.client, subject] {
+        hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
-        hash.update([0]);
     }
     hash.update(key);
     let digest: [u8; 32] = hash.finalize().into();
@@ -190,12 +191,16 @@ mod tests {
     #[test]
     fn scopes_are_apart() {
         let reach = |name| Reach::Namespace(Namespace::parse(name).unwrap());
+        let of = |client: &str| Caller::client(client);
+        let user = Caller { subject: Some("1".into()), ..of("b") };
         let keys = [
-            ledger_key("key", &reach("a"), "b", b"1"),
-            ledger_key("signature", &reach("a"), "b", b"1"),
-            ledger_key("key", &reach("ab"), "", b"1"),
-            ledger_key("key", &reach("a"), "c", b"1"),
-            ledger_key("key", &Reach::All, "b", b"1"),
+            ledger_key("key", &reach("a"), &of("b"), b"1"),
+            ledger_key("signature", &reach("a"), &of("b"), b"1"),
+            ledger_key("key", &reach("ab"), &of(""), b"1"),
+            ledger_key("key", &reach("a"), &of("c"), b"1"),
+            ledger_key("key", &Reach::All, &of("b"), b"1"),
+            ledger_key("key", &reach("a"), &user, b"1"),
+            ledger_key("key", &reach("a"), &of("b"), b"2"),
         ];
         let distinct: std::collections::HashSet<_> = keys.iter().collect();
         assert_eq!(distinct.len(), keys.len());

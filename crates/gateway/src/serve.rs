@@ -137,7 +137,7 @@ fn banner(config: &Config, listener: &TcpListener, admin: &TcpListener) -> Strin
         format!("admin on http://{} (/livez /readyz /metrics)", address(admin, config.server.admin)),
     ];
     for mount in &config.mounts {
-        let namespace = mount.reach.namespace().map_or("*", |namespace| namespace.as_str());
+        let namespace = mount.namespace.as_text();
         lines.push(format!(
             "mount {} ({}, namespace {namespace}) at {}",
             mount.name,

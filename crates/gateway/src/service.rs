@@ -1,25 +1,22 @@
 //! One request, seven stops: listen → route → admit → authenticate → decode → execute → answer.
 //!
 //! [`Gateway::handle`] observes: it routes, times, renders every failure through the mount's
-//! dialect, logs once and counts. [`Gateway::stops`] inside it is plain code with `?`.
+//! dialect, logs once and counts. The stops inside it (`stops.rs`) are plain code with `?`.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use gateway_auth::Presented;
-use gateway_core::{Error, ErrorKind, LedgerKey, UserId, UserStore};
-use gateway_dialect::{Action, Answer, Hygiene, Request, Resolution, Site, Target, Verb, allow, resolve};
+use gateway_core::{Error, ErrorKind, LedgerKey, Namespace, Timestamp, UserId, UserStore};
+use gateway_dialect::{Action, Answer, Hygiene, Occasion, Target, Verb};
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use http_body_util::Full;
 use hyper::body::Body;
 use uuid::Uuid;
 
 use crate::{
-    admit::{catch_panic, drain, read_body},
+    admit::{catch_panic, drain},
     clock::Clock,
-    config::{MountConfig, routing::longest_prefix},
-    digest,
-    idempotency::{self, Claim},
+    config::routing::longest_prefix,
     metrics::Metrics,
     mount::Mount,
     queue::Queues,
@@ -38,7 +35,7 @@ pub struct Limits {
 pub struct Gateway<S> {
     pub(crate) store: S,
     mounts: Vec<Mount>,
-    limits: Limits,
+    pub(crate) limits: Limits,
     clock: Clock,
     pub(crate) metrics: Metrics,
     /// One turn for each Idempotency-Key in flight.
@@ -49,10 +46,11 @@ pub struct Gateway<S> {
 
 /// What is known of a request while it runs, for the log and for the answer's headers.
 #[derive(Debug, Default)]
-pub(crate) struct Trace {
-    action: Option<Action>,
-    template: Option<&'static str>,
-    allow: Option<String>,
+pub(crate) struct Trace<'r> {
+    pub(crate) target: Option<Target<'r>>,
+    /// Named in the log once the caller has shown to belong there.
+    pub(crate) namespace: Option<Namespace>,
+    pub(crate) allow: Option<String>,
     /// The kind of the error that was answered, also when it was rendered on the way.
     pub(crate) failed: Option<ErrorKind>,
     pub(crate) cause: Option<&'static str>,
@@ -61,15 +59,18 @@ pub(crate) struct Trace {
     pub(crate) committing: bool,
 }
 
-/// A request as the stops pass it on.
-pub(crate) struct Visit<'a> {
-    pub(crate) mount: &'a Mount,
-    pub(crate) site: Site<'a>,
-    head: &'a Parts,
+/// A request that came to a mount.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival<'r> {
+    pub(crate) mount: &'r Mount,
+    pub(crate) head: &'r Parts,
     /// The raw target, as sent.
-    target: &'a str,
+    pub(crate) target: &'r str,
     /// The raw path below the prefix.
-    path: &'a str,
+    pub(crate) path: &'r str,
+    /// The one clock reading.
+    pub(crate) now: Timestamp,
+    pub(crate) request_id: &'r str,
 }
 
 impl<S: UserStore> Gateway<S> {
@@ -96,53 +97,22 @@ impl<S: UserStore> Gateway<S> {
     {
         let started = Instant::now();
         let (head, body) = request.into_parts();
-        let id = Uuid::new_v4().as_hyphenated().to_string();
+        let request_id = &*Uuid::new_v4().as_hyphenated().to_string();
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let mut trace = Trace::default();
         let (mount, answer) = match self.route(&head) {
             Some((mount, path)) => {
-                let site = self.site(mount, &id);
-                let visit = Visit { mount, site, head: &head, target, path };
-                (Some(mount), self.answer(&visit, body, &mut trace).await)
+                let arrival = Arrival { mount, head: &head, target, path, now: (self.clock)(), request_id };
+                (Some(mount), self.answer(arrival, body, &mut trace).await)
             }
             None => {
                 drain(body);
                 trace.failed = Some(ErrorKind::NoRoute);
-                (None, unmounted(&id))
+                (None, unmounted(request_id))
             }
         };
-        self.observe(mount, &head, &id, &trace, answer.status, started.elapsed());
-        finish(answer, &head, mount.map(|mount| (mount, &*id)))
-    }
-
-    fn site<'s>(&self, mount: &'s Mount, request_id: &'s str) -> Site<'s> {
-        let MountConfig { reach, unknown_fields, .. } = &mount.config;
-        Site { reach, unknown_fields: *unknown_fields, now: (self.clock)(), request_id }
-    }
-
-    /// The answer of a mount: everything that goes wrong in it is rendered here.
-    async fn answer<B>(&self, visit: &Visit<'_>, body: B, trace: &mut Trace) -> Answer
-    where
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
-    {
-        let config = &visit.mount.config;
-        let result = match catch_panic(self.stops(visit, body, trace)).await {
-            Some(result) => result,
-            None => Err(Error::new(ErrorKind::Internal).cause("panic")),
-        };
-        let answer = result.unwrap_or_else(|error| {
-            trace.failed = Some(error.kind);
-            trace.cause = error.cause;
-            if let Some(source) = &error.source {
-                let request_id = visit.site.request_id;
-                tracing::error!(request_id, mount = %config.name, %source, "a request failed within");
-            }
-            config.dialect.render(&error, visit.site.request_id)
-        });
-        match trace.allow.take().and_then(|allow| HeaderValue::try_from(allow).ok()) {
-            Some(allow) => answer.header(header::ALLOW, allow),
-            None => answer,
-        }
+        self.observe(mount, &head, request_id, &trace, answer.status, started.elapsed());
+        finish(answer, &head, mount.map(|mount| (mount, request_id)))
     }
 
     fn route<'s>(&'s self, head: &'s Parts) -> Option<(&'s Mount, &'s str)> {
@@ -153,82 +123,32 @@ impl<S: UserStore> Gateway<S> {
         Some((mount, &path[prefix.len()..]))
     }
 
-    /// Stops 2 to 7 (decision 2). Whatever fails here is answered in the dialect.
-    async fn stops<B>(&self, visit: &Visit<'_>, body: B, trace: &mut Trace) -> Result<Answer, Error>
+    /// The answer of a mount: everything that goes wrong in it is rendered here.
+    async fn answer<'r, B>(&self, arrival: Arrival<'r>, body: B, trace: &mut Trace<'r>) -> Answer
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
-        let config = &visit.mount.config;
-        let refused = resolve_target(visit, trace).and_then(|target| {
-            let authenticator = &config.authenticator;
-            authenticator.precheck(&visit.head.headers).map(|()| target)
+        let config = &arrival.mount.config;
+        let result = match catch_panic(self.stops(arrival, body, trace)).await {
+            Some(result) => result,
+            None => Err(Error::new(ErrorKind::Internal).cause("panic")),
+        };
+        let request_id = arrival.request_id;
+        let mut answer = result.unwrap_or_else(|error| {
+            trace.failed = Some(error.kind);
+            trace.cause = error.cause;
+            if let Some(source) = &error.source {
+                tracing::error!(request_id, mount = %config.name, %source, "a request failed within");
+            }
+            config.dialect.render(&error, &Occasion { request_id, target: trace.target })
         });
-        let target = match refused {
-            Ok(target) => target,
-            Err(error) => {
-                drain(body);
-                return Err(error);
-            }
-        };
-        let body = read_body(&visit.head.headers, body, config.max_body_bytes, self.limits.body).await?;
-        let work = self.work(visit, target, &body, trace);
-        match tokio::time::timeout(self.limits.work, work).await {
-            Ok(result) => result,
-            Err(_elapsed) if trace.committing => {
-                Err(Error::new(ErrorKind::UnknownOutcome).retry_after(1).cause("deadline"))
-            }
-            Err(_elapsed) => Err(Error::new(ErrorKind::Unavailable).retry_after(1).cause("deadline")),
+        if let Some(allow) = trace.allow.take().and_then(|allow| HeaderValue::try_from(allow).ok()) {
+            answer = answer.header(header::ALLOW, allow);
         }
-    }
-
-    /// From authentication on, within the deadline.
-    async fn work(
-        &self,
-        visit: &Visit<'_>,
-        target: Target<'_>,
-        body: &Bytes,
-        trace: &mut Trace,
-    ) -> Result<Answer, Error> {
-        let (config, headers) = (&visit.mount.config, &visit.head.headers);
-        let public = config.public_prefix.as_ref().map(|prefix| public_target(prefix, visit));
-        let signed = public.as_deref().unwrap_or(visit.target);
-        let presented = Presented { method: visit.head.method.as_str(), target: signed, headers, body };
-        let caller = config.authenticator.authenticate(&presented, visit.site.now)?;
-        visit.mount.admit(&caller)?;
-        if target.route.verb.has_body() {
-            config.dialect.check_media(headers)?;
-            digest::check(headers, body)?;
+        if let Some(cors) = &config.cors {
+            answer.headers.extend(cors.headers(&arrival.head.headers));
         }
-        let request = Request { target, query: visit.head.uri.query(), headers, body };
-        if !target.route.action.writes() {
-            let operation = self.decode(visit, &caller, &request)?;
-            return self.read(visit, &operation).await;
-        }
-        let key = idempotency::key(headers)?;
-        let claim = |kind: &str, key: &[u8], fingerprint| Claim {
-            ledger_key: idempotency::ledger_key(kind, visit.site.reach, &caller.client, key),
-            fingerprint,
-        };
-        let print = idempotency::fingerprint(visit.head.method.as_str(), visit.target, body);
-        let key_claim = key.map(|key| claim("key", key.as_bytes(), print));
-        let proof = config.replay_protection.then(|| config.authenticator.proof(headers)).flatten();
-        // A signature is used up together with the key it came with.
-        let used_with = idempotency::fingerprint("", "", key.as_ref().map_or(&[][..], |key| key.as_bytes()));
-        let signature_claim = proof.map(|proof| claim("signature", &proof, used_with));
-        self.once(visit, &caller, &request, key_claim, signature_claim, trace).await
-    }
-
-    pub(crate) fn decode(
-        &self,
-        visit: &Visit<'_>,
-        caller: &gateway_core::Caller,
-        request: &Request<'_>,
-    ) -> Result<gateway_core::Operation, Error> {
-        let decoded = visit.mount.config.dialect.decode(&visit.site, caller, request)?;
-        for name in &decoded.unknown {
-            self.metrics.unknown_field(&visit.mount.config.name, &visit.mount.unknown_label(name));
-        }
-        Ok(decoded.operation)
+        answer
     }
 
     /// The one line of the log, and the counters (decision 14).
@@ -237,15 +157,14 @@ impl<S: UserStore> Gateway<S> {
         mount: Option<&Mount>,
         head: &Parts,
         id: &str,
-        trace: &Trace,
+        trace: &Trace<'_>,
         status: StatusCode,
         took: Duration,
     ) {
         let name = mount.map_or("-", |mount| &*mount.config.name);
-        let namespace = mount
-            .and_then(|mount| mount.config.reach.namespace())
-            .map_or("*", |namespace| namespace.as_str());
-        let operation = trace.action.map_or("none", Action::as_str);
+        let namespace = trace.namespace.as_ref().map_or("-", |namespace| namespace.as_str());
+        let route = trace.target.map(|target| target.route);
+        let operation = route.map_or("none", |route| Action::as_str(route.action));
         let outcome = trace.failed.map_or("ok", ErrorKind::as_str);
         let method = Verb::of(&head.method).map_or("other", Verb::as_str);
         self.metrics.request(name, operation, outcome, took);
@@ -253,32 +172,9 @@ impl<S: UserStore> Gateway<S> {
             self.metrics.replay(name);
         }
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let (route, cause) = (trace.template.unwrap_or("-"), trace.cause.unwrap_or("-"));
+        let (route, cause) = (route.map_or("-", |route| route.template), trace.cause.unwrap_or("-"));
         tracing::info!(target: "interlingua::access", request_id = id, mount = name, namespace, method, status = status.as_u16(), route, operation, outcome, cause, replayed = trace.replayed, took_us, "request");
     }
-}
-
-fn resolve_target<'v>(visit: &Visit<'v>, trace: &mut Trace) -> Result<Target<'v>, Error> {
-    let routes = visit.mount.config.dialect.routes();
-    match resolve(routes, Verb::of(&visit.head.method), visit.path) {
-        Resolution::Found(target) => {
-            trace.action = Some(target.route.action);
-            trace.template = Some(target.route.template);
-            Ok(target)
-        }
-        Resolution::OtherMethods(template) => {
-            trace.template = Some(template);
-            trace.allow = Some(allow(routes, template));
-            Err(ErrorKind::MethodNotAllowed.into())
-        }
-        Resolution::Nowhere => Err(ErrorKind::NoRoute.into()),
-    }
-}
-
-/// The target as the client sent it to the proxy before us (decision 17).
-fn public_target(prefix: &str, visit: &Visit<'_>) -> String {
-    let query = visit.head.uri.query().map_or_else(String::new, |query| format!("?{query}"));
-    format!("{prefix}{}{query}", visit.path)
 }
 
 /// Problem details (RFC 9457), for what no dialect answers.

@@ -150,7 +150,7 @@ fn an_api_key_twice() {
 fn a_dialect_of_external_ids_has_a_namespace() {
     let everywhere = MOUNT.replace("namespace = \"acme\"", "namespace = \"*\"");
     assert_ne!(everywhere, MOUNT);
-    assert_shows(&refused(&format!("{everywhere}{CLIENT}")), &["`namespace` must name one", ": 1 mistake"]);
+    assert_shows(&refused(&format!("{everywhere}{CLIENT}")), &["`namespace` must be a name", ": 1 mistake"]);
 }
 
 /// `config-007`.

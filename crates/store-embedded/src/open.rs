@@ -25,6 +25,7 @@ use crate::{
     mark::{self, Mark},
     marker::{self, Marker, Space},
     queue::Queue,
+    seal::Sealer,
     stats::Counters,
 };
 
@@ -39,16 +40,22 @@ const CATALOGUE: &str = "0";
 const CURRENT: &str = "current";
 const JOURNAL: &str = "jnl";
 
+/// What a directory holds, opened.
+struct Parts {
+    marker: Marker,
+    sealer: Sealer,
+    mark: Mark,
+    db: Database,
+}
+
 /// Opens the directory; everything but the threads.
 pub(crate) fn open(dir: &Path, options: Options) -> Result<Shared, OpenFault> {
     claim(dir)?;
     let lock = take_lock(dir)?;
-    let key = options.encryption_key.as_ref();
-    let (marker, mark, db) = match Marker::read(dir)? {
+    let Parts { marker, sealer, mark, db } = match Marker::read(dir)? {
         Some(marker) => reopen(dir, marker, &options)?,
         None => create(dir, &options)?,
     };
-    let sealer = marker.sealer(key)?;
     let engine = Engine::new(db, dir, marker, sealer)?;
     let found = engine.view().seq().map_err(OpenFault::Store)?;
     let acked = mark.acked();
@@ -104,7 +111,7 @@ fn take_lock(dir: &Path) -> Result<File, OpenFault> {
 }
 
 /// Creates the store, or finishes a creation that was interrupted anywhere before its marker.
-fn create(dir: &Path, options: &Options) -> Result<(Marker, Mark, Database), OpenFault> {
+fn create(dir: &Path, options: &Options) -> Result<Parts, OpenFault> {
     let database = dir.join(DATABASE);
     let created = database.try_exists()?;
     if Mark::peek(dir)? > 0 || (created && !is_pristine(&database)?) {
@@ -123,7 +130,8 @@ fn create(dir: &Path, options: &Options) -> Result<(Marker, Mark, Database), Ope
     }
     let mark = Mark::create(dir, marker.store)?;
     marker.write(dir)?;
-    Ok((marker, mark, db))
+    let sealer = marker.sealer(options.encryption_key.as_ref())?;
+    Ok(Parts { marker, sealer, mark, db })
 }
 
 /// Makes an empty database aside and renames it into place when all of it is on disk.
@@ -208,8 +216,8 @@ fn is_blank(path: &Path) -> io::Result<bool> {
 }
 
 /// Opens a store that its marker says is complete.
-fn reopen(dir: &Path, mut marker: Marker, options: &Options) -> Result<(Marker, Mark, Database), OpenFault> {
-    marker.sealer(options.encryption_key.as_ref())?;
+fn reopen(dir: &Path, mut marker: Marker, options: &Options) -> Result<Parts, OpenFault> {
+    let sealer = marker.sealer(options.encryption_key.as_ref())?;
     check_files(dir, &marker)?;
     let mark = Mark::open(dir, marker.store)?;
     let db = open_database(&dir.join(DATABASE), options)?;
@@ -230,7 +238,7 @@ fn reopen(dir: &Path, mut marker: Marker, options: &Options) -> Result<(Marker, 
         marker.spaces.extend(found);
         marker.write(dir)?;
     }
-    Ok((marker, mark, db))
+    Ok(Parts { marker, sealer, mark, db })
 }
 
 /// Every file without which the engine would silently start anew.

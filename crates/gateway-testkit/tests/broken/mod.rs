@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use gateway_core::{
@@ -13,7 +13,7 @@ use gateway_testkit::{contract::Start, memory::MemoryStore};
 
 /// What is wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Flaw {
+pub(crate) enum Flaw {
     None,
     IgnoresVersions,
     KeepsGuardsOfRefusedCommits,
@@ -27,7 +27,7 @@ pub enum Flaw {
 }
 
 /// The model with a flaw.
-pub struct Broken {
+pub(crate) struct Broken {
     flaw: Flaw,
     model: MemoryStore,
     copies: Mutex<BTreeMap<UserId, Arc<User>>>,
@@ -35,12 +35,16 @@ pub struct Broken {
 }
 
 impl Broken {
-    pub fn new(flaw: Flaw) -> Self {
+    pub(crate) fn new(flaw: Flaw) -> Self {
         Self { flaw, model: MemoryStore::default(), copies: Mutex::default(), answers: Mutex::default() }
     }
 
     fn copies(&self) -> MutexGuard<'_, BTreeMap<UserId, Arc<User>>> {
-        self.copies.lock().unwrap()
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answers(&self) -> MutexGuard<'_, BTreeMap<LedgerKey, LedgerRecord>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A write that starts from whatever stands.
@@ -59,7 +63,7 @@ impl Broken {
 }
 
 fn round(at: Timestamp) -> Timestamp {
-    at.replace_nanosecond(at.microsecond() * 1000).unwrap()
+    at.replace_nanosecond(at.microsecond() * 1000).unwrap_or(at)
 }
 
 fn rounded(user: &User) -> User {
@@ -113,7 +117,7 @@ impl UserStore for Broken {
         let now = if self.flaw == Flaw::NeverExpires { Start::default().now } else { now };
         let record = self.model.ledger(key, now).await?;
         if self.flaw == Flaw::KeepsAnswersOfDeletedUsers && record.is_some() {
-            return Ok(self.answers.lock().unwrap().get(&key).cloned());
+            return Ok(self.answers().get(&key).cloned());
         }
         Ok(record)
     }
@@ -133,7 +137,7 @@ impl UserStore for Broken {
         match (&answer, self.flaw) {
             (Committed::Done, Flaw::KeepsAnswersOfDeletedUsers) => {
                 let records = guards.into_iter().map(|guard| (guard.key, guard.record));
-                self.answers.lock().unwrap().extend(records);
+                self.answers().extend(records);
             }
             (Committed::Stale | Committed::Taken(_), Flaw::KeepsGuardsOfRefusedCommits) => {
                 self.model.commit(Commit { write: None, guards, now }).await?;

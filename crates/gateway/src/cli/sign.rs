@@ -56,8 +56,13 @@ pub fn curl(config: &Config, order: &Order, now: Timestamp) -> Result<String, St
     let place = place(&config.mounts, &url)?;
     let body = body(order.body.as_deref())?;
     let (headers, bytes) = (HeaderMap::new(), body.as_deref().unwrap_or_default());
-    let request =
-        Presented { method: method.as_str(), target: &place.signed, headers: &headers, body: bytes };
+    let request = Presented {
+        method: method.as_str(),
+        target: &place.signed,
+        headers: &headers,
+        body: bytes,
+        is_read: false,
+    };
     let signature = place.mount.authenticator.sign(&order.client, &request, now).ok_or_else(|| {
         let (mount, known) = (&place.mount.name, place.mount.clients.join(", "));
         format!("mount `{mount}` has no client `{}`; its clients are: {known}", order.client)

@@ -26,6 +26,8 @@ use gateway_auth::Authenticator;
 use gateway_core::Reach;
 use gateway_dialect::{Dialect, Options, UnknownFields};
 
+use crate::cors::Cors;
+
 use self::{report::Mistake, secrets::Secrets};
 
 pub use self::report::Report;
@@ -118,6 +120,28 @@ pub enum StoreConfig {
     },
 }
 
+/// Which users a mount sees.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum MountNamespace {
+    /// Those of a namespace, or all.
+    Fixed(Reach),
+    /// Those of the namespace that stands in the path under this parameter.
+    InPath(&'static str),
+}
+
+impl MountNamespace {
+    /// As the file says it.
+    #[must_use]
+    pub fn as_text(&self) -> String {
+        match self {
+            Self::Fixed(reach) => {
+                reach.namespace().map_or_else(|| "*".to_owned(), |namespace| namespace.as_str().to_owned())
+            }
+            Self::InPath(parameter) => format!("{{{parameter}}}"),
+        }
+    }
+}
+
 /// A path prefix, bound to a dialect, an authenticator and a namespace.
 #[derive(Clone)]
 pub struct MountConfig {
@@ -134,7 +158,9 @@ pub struct MountConfig {
     /// The clients' names, in the order of the file.
     pub clients: Vec<Arc<str>>,
     /// Which users it sees.
-    pub reach: Reach,
+    pub namespace: MountNamespace,
+    /// Which other origins may read its answers.
+    pub cors: Option<Cors>,
     /// The longest body.
     pub max_body_bytes: usize,
     /// What unknown members in a body do.
@@ -231,7 +257,7 @@ impl fmt::Debug for MountConfig {
             .field("host", &self.host)
             .field("dialect", &self.dialect.name())
             .field("clients", &self.clients)
-            .field("reach", &self.reach)
+            .field("namespace", &self.namespace)
             .finish_non_exhaustive()
     }
 }

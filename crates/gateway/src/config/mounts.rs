@@ -4,14 +4,17 @@ use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use gateway_auth::ClientOptions;
 use gateway_core::{Namespace, Reach};
-use gateway_dialect::{Options, Span, UnknownFields, closest};
+use gateway_dialect::{Naming, Options, Span, UnknownFields, closest};
 
 use super::{
-    MountConfig, RateLimit, prefix,
+    MountConfig, MountNamespace, RateLimit, prefix,
     report::{Mistake, line},
     tables::{BODY_BYTES, size},
 };
-use crate::registry::{DIALECTS, Row};
+use crate::{
+    cors::Cors,
+    registry::{DIALECTS, Row},
+};
 
 const REQUESTS: std::ops::RangeInclusive<i64> = 1..=1_000_000;
 const PER_S: std::ops::RangeInclusive<i64> = 1..=86_400;
@@ -63,7 +66,8 @@ fn one(
         prefixes: prefixes(&mut options),
         host: prefix::host(&mut options, "host"),
     };
-    let reach = reach(&mut options);
+    let namespace = options.required_text("namespace");
+    let cors = Cors::read(&mut options);
     let max_body_bytes = size(&mut options, "max_body_bytes", BODY_BYTES).unwrap_or(max_body_bytes);
     let unknown_fields = options.choice(
         "unknown_fields",
@@ -86,12 +90,7 @@ fn one(
         return (claims, None);
     };
     let dialect = (row.dialect)(&mut options);
-    if dialect.needs_namespace() && reach == Reach::All && options.has("namespace") {
-        options.problem(
-            "namespace",
-            format!("dialect `{}` names users by external ids: `namespace` must name one", row.name),
-        );
-    }
+    let namespace = mount_namespace(&options, namespace.as_deref(), dialect.naming());
     let authenticator = (row.authenticator)(&mut options, &mut clients);
     options.finish();
     let names = clients.iter().map(|(name, _)| Arc::clone(name)).collect();
@@ -103,7 +102,8 @@ fn one(
         dialect,
         authenticator,
         clients: names,
-        reach,
+        namespace,
+        cors,
         max_body_bytes,
         unknown_fields,
         rate_limit,
@@ -140,19 +140,27 @@ fn prefixes(options: &mut Options<'_>) -> Vec<(String, Span)> {
     prefixes
 }
 
-fn reach(options: &mut Options<'_>) -> Reach {
-    match options.required_text("namespace").as_deref() {
-        Some("*") | None => Reach::All,
-        Some(text) => Namespace::parse(text).map_or_else(
-            || {
-                let most = Namespace::MAX_BYTES;
-                let message =
-                    format!("`namespace` must be \"*\", or 1 to {most} letters, digits, `.`, `_` or `-`");
-                options.problem("namespace", message);
-                Reach::All
-            },
-            Reach::Namespace,
-        ),
+/// What the dialect's way of naming users makes of `namespace`.
+fn mount_namespace(options: &Options<'_>, text: Option<&str>, naming: Naming) -> MountNamespace {
+    let wrong = |expected: &str| {
+        options.problem("namespace", format!("`namespace` must be {expected}"));
+        MountNamespace::Fixed(Reach::Nobody)
+    };
+    const NAME: &str = "1 to 64 letters, digits, `.`, `_` or `-`";
+    let Some(text) = text else { return MountNamespace::Fixed(Reach::Nobody) };
+    match (naming, Namespace::parse(text)) {
+        (Naming::InPath(parameter), _)
+            if text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) == Some(parameter) =>
+        {
+            MountNamespace::InPath(parameter)
+        }
+        (Naming::InPath(parameter), _) => {
+            wrong(&format!("\"{{{parameter}}}\": this dialect has it in its paths"))
+        }
+        (Naming::Canonical, _) if text == "*" => MountNamespace::Fixed(Reach::All),
+        (Naming::External, None) if text == "*" => wrong("a name: this dialect names users by external ids"),
+        (_, None) => wrong(NAME),
+        (_, Some(namespace)) => MountNamespace::Fixed(Reach::Namespace(namespace)),
     }
 }
 

@@ -1,0 +1,83 @@
+//! The same update in another vocabulary: what `interlingua translate` is made of.
+
+use gateway_core::{Attr, Change, Profile};
+
+use crate::{Access, Field, FieldTable, Json};
+
+/// A field of an update, as another dialect would send it.
+#[derive(Clone, Debug)]
+pub struct Expressed<'t> {
+    /// The row.
+    pub field: &'t Field,
+    /// The value; `None` clears.
+    pub value: Option<Json<'static>>,
+}
+
+/// An update in a vocabulary.
+#[derive(Clone, Debug, Default)]
+pub struct Expression<'t> {
+    /// What it can say, in the order of the table.
+    pub fields: Vec<Expressed<'t>>,
+    /// What it cannot.
+    pub lost: Vec<Attr>,
+}
+
+impl FieldTable {
+    /// Says changes in this vocabulary. An attribute stands for all views of the same thing: a line
+    /// of an address for its street and number.
+    #[must_use]
+    pub fn express(&self, changes: &[Change]) -> Expression<'_> {
+        let mut profile = Profile::default();
+        profile.apply(changes);
+        let mut expression = Expression::default();
+        let writable = |row: &&Field| !matches!(row.access, Access::ReadOnly | Access::CreateOnly);
+        for field in self.rows().iter().filter(writable) {
+            let mut of_group =
+                changes.iter().filter(|change| change.attr.group() == field.attr.group()).peekable();
+            if of_group.peek().is_none() {
+                continue;
+            }
+            let value = profile.get(field.attr).map(|value| field.codec.write(&value).into_owned());
+            let cleared = of_group.all(|change| change.value.is_none()) && field.access == Access::Optional;
+            if value.is_some() || cleared {
+                expression.fields.push(Expressed { field, value });
+            }
+        }
+        let said = |attr: Attr| expression.fields.iter().any(|one| one.field.attr.group() == attr.group());
+        expression.lost = changes.iter().map(|change| change.attr).filter(|attr| !said(*attr)).collect();
+        expression.lost.dedup();
+        expression
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Clear, ReadOnly, TEXT, field};
+    use gateway_core::Value;
+
+    #[test]
+    fn views_of_one_thing_stand_for_each_other() {
+        const ROWS: &[Field] = &[
+            field("/line", Attr::AddressLine1, TEXT, Access::Required),
+            field("/town", Attr::City, TEXT, Access::Optional),
+            field("/id", Attr::Id, TEXT, Access::ReadOnly),
+        ];
+        static LINES: FieldTable = FieldTable::new(ROWS, Clear::Null, ReadOnly::Refuse);
+        let changes = [
+            Change::set(Attr::Street, Value::text("Am Ring")),
+            Change::set(Attr::HouseNumber, Value::text("7")),
+            Change::clear(Attr::City),
+            Change::set(Attr::Bio, Value::text("x")),
+        ];
+        let expression = LINES.express(&changes);
+        let said: Vec<_> = expression
+            .fields
+            .iter()
+            .map(|one| (one.field.attr, one.value.as_ref().and_then(Json::as_text)))
+            .collect();
+        assert_eq!(said, [(Attr::AddressLine1, Some("Am Ring 7")), (Attr::City, None)]);
+        assert_eq!(expression.lost, [Attr::Bio]);
+        assert_eq!(LINES.express(&[Change::clear(Attr::AddressLine1)]).lost, [Attr::AddressLine1]);
+    }
+}

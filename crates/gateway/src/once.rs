@@ -1,0 +1,176 @@
+//! A write happens once: for its Idempotency-Key, for its signature, and for the version that it was
+//! computed from.
+
+use std::{sync::Arc, time::Duration};
+
+use gateway_core::{
+    Caller, Commit, Committed, Error, ErrorKind, Guard, LedgerRecord, Operation, UniqueKey, UserStore,
+};
+use gateway_dialect::{Answer, Occasion, Request};
+
+use crate::{
+    execute::{Executed, store_error},
+    idempotency::{Claim, pack, unpack},
+    queue::Refused,
+    service::{Gateway, Trace},
+    stops::Visit,
+};
+
+/// How long a second request with the same Idempotency-Key waits for the first (decision 9).
+const KEY_WAIT: Duration = Duration::from_secs(5);
+/// How often a request starts over because the user moved under it. Writers on one node queue, so
+/// that only other nodes can be in the way.
+const ATTEMPTS: usize = 16;
+
+/// What may happen only once in a request.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Claims {
+    pub(crate) key: Option<Claim>,
+    pub(crate) signature: Option<Claim>,
+}
+
+/// What came of a commit that was no failure.
+enum Commitment {
+    Done,
+    /// The user moved meanwhile.
+    Stale,
+    /// A guard was taken meanwhile: the ledger knows the answer.
+    Claimed,
+}
+
+impl<S: UserStore> Gateway<S> {
+    /// A write: at most once for its key and its signature.
+    pub(crate) async fn once(
+        &self,
+        visit: &Visit<'_>,
+        caller: &Caller,
+        request: &Request<'_>,
+        claims: Claims,
+        trace: &mut Trace<'_>,
+    ) -> Result<Answer, Error> {
+        let _turn = match claims.key {
+            None => None,
+            Some(claim) => Some(
+                self.keys.enter(claim.ledger_key, claim.fingerprint, KEY_WAIT).await.map_err(in_flight)?,
+            ),
+        };
+        if let Some(answer) = self.replay(visit, claims, trace).await? {
+            return Ok(answer);
+        }
+        let mut operation = self.decode(visit, caller, request)?;
+        for _ in 0..ATTEMPTS {
+            match self.attempt(visit, &mut operation, claims, trace).await? {
+                (answer, Commitment::Done) => return Ok(answer),
+                (_, Commitment::Stale) => {}
+                (_, Commitment::Claimed) => {
+                    if let Some(answer) = self.replay(visit, claims, trace).await? {
+                        return Ok(answer);
+                    }
+                }
+            }
+        }
+        Err(Error::new(ErrorKind::Unavailable).retry_after(1).cause("contended"))
+    }
+
+    /// What the ledger says of a key and a signature: the stored answer, a refusal, or nothing.
+    async fn replay(
+        &self,
+        visit: &Visit<'_>,
+        claims: Claims,
+        trace: &mut Trace<'_>,
+    ) -> Result<Option<Answer>, Error> {
+        let now = visit.site.now;
+        if let Some(claim) = claims.signature
+            && let Some(used) = self.store.ledger(claim.ledger_key, now).await.map_err(store_error)?
+            && (used.fingerprint != claim.fingerprint || claims.key.is_none())
+        {
+            return Err(Error::new(ErrorKind::BadCredential).cause("signature_replayed"));
+        }
+        let Some(claim) = claims.key else { return Ok(None) };
+        let Some(record) = self.store.ledger(claim.ledger_key, now).await.map_err(store_error)? else {
+            return Ok(None);
+        };
+        if record.fingerprint != claim.fingerprint {
+            return Err(ErrorKind::KeyReused.into());
+        }
+        match record.answer {
+            Some(answer) => {
+                trace.replayed = true;
+                unpack(&answer).map(Some)
+            }
+            None => Err(Error::new(ErrorKind::NotFound).cause("user_deleted")),
+        }
+    }
+
+    /// One round of load, apply, rule, render, commit. A refusal that is a fact about the store is
+    /// an answer, and kept with the key.
+    async fn attempt(
+        &self,
+        visit: &Visit<'_>,
+        operation: &mut Operation,
+        claims: Claims,
+        trace: &mut Trace<'_>,
+    ) -> Result<(Answer, Commitment), Error> {
+        let result = match self.execute(visit, operation).await {
+            Ok(executed) => self.commit(visit, executed, claims, trace).await,
+            Err(error) => Err(error),
+        };
+        match (result, claims.key) {
+            (Err(error), Some(_)) if error.kind.is_decided() => {
+                let occasion = Occasion { request_id: visit.site.request_id, target: Some(visit.target) };
+                let answer = visit.mount.config.dialect.render(&error, &occasion);
+                // A refused request uses up its key, but not its signature (decision 18).
+                let claims = Claims { signature: None, ..claims };
+                let (answer, commitment) =
+                    self.commit(visit, Executed::refusal(answer), claims, trace).await?;
+                if matches!(commitment, Commitment::Done) {
+                    trace.failed = Some(error.kind);
+                    trace.cause = error.cause;
+                }
+                Ok((answer, commitment))
+            }
+            (result, _) => result,
+        }
+    }
+
+    async fn commit(
+        &self,
+        visit: &Visit<'_>,
+        executed: Executed<'_>,
+        claims: Claims,
+        trace: &mut Trace<'_>,
+    ) -> Result<(Answer, Commitment), Error> {
+        let Executed { answer, user, write, turn: _until_committed } = executed;
+        let (now, kept) = (visit.site.now, claims.key.map(|_| pack(&answer)));
+        let guard = |claim: Claim, answer| Guard {
+            key: claim.ledger_key,
+            record: LedgerRecord { fingerprint: claim.fingerprint, at: now, user, answer },
+        };
+        let key = claims.key.map(|claim| guard(claim, kept));
+        let signature = claims.signature.map(|claim| guard(claim, Some(Arc::default())));
+        let guards: Vec<_> = key.into_iter().chain(signature).collect();
+        if write.is_none() && guards.is_empty() {
+            return Ok((answer, Commitment::Done));
+        }
+        trace.committing = true;
+        let committed = self.store.commit(Commit { write, guards, now }).await.map_err(store_error)?;
+        trace.committing = false;
+        match committed {
+            Committed::Done => Ok((answer, Commitment::Done)),
+            Committed::Stale => Ok((answer, Commitment::Stale)),
+            Committed::KeyTaken(_) => Ok((answer, Commitment::Claimed)),
+            Committed::Taken(UniqueKey::Link(_)) => Err(ErrorKind::AlreadyExists.into()),
+            Committed::Taken(UniqueKey::Username(..)) => Err(ErrorKind::UsernameTaken.into()),
+            Committed::Unknown => {
+                Err(Error::new(ErrorKind::UnknownOutcome).retry_after(1).cause("commit_unknown"))
+            }
+        }
+    }
+}
+
+fn in_flight(refused: Refused) -> Error {
+    match refused {
+        Refused::OtherTag => ErrorKind::KeyReused.into(),
+        Refused::TimedOut => Error::new(ErrorKind::KeyInFlight).retry_after(1),
+    }
+}

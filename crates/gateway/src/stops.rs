@@ -1,0 +1,161 @@
+//! The stops of a request in a mount, in the order of decision 2. Whatever fails here is answered
+//! in the dialect.
+
+use bytes::Bytes;
+use gateway_auth::Presented;
+use gateway_core::{Caller, Error, ErrorKind, Namespace, Operation, Reach, UserStore};
+use gateway_dialect::{Answer, Request, Resolution, Site, Target, Verb, allow, resolve};
+use hyper::body::Body;
+
+use crate::{
+    admit::{drain, read_body},
+    config::MountNamespace,
+    digest,
+    idempotency::{self, Claim},
+    mount::Mount,
+    once::Claims,
+    service::{Arrival, Gateway, Trace},
+};
+
+/// A request that is routed: the mount, and the site that dialects see.
+pub(crate) struct Visit<'a> {
+    pub(crate) mount: &'a Mount,
+    pub(crate) site: Site<'a>,
+    pub(crate) target: Target<'a>,
+}
+
+impl<S: UserStore> Gateway<S> {
+    /// Stops 2 to 7.
+    pub(crate) async fn stops<'r, B>(
+        &self,
+        arrival: Arrival<'r>,
+        body: B,
+        trace: &mut Trace<'r>,
+    ) -> Result<Answer, Error>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+    {
+        let (config, head) = (&arrival.mount.config, arrival.head);
+        let target = match resolve_target(&arrival, trace) {
+            Ok(target) => target,
+            Err(refused) => {
+                drain(body);
+                return refused;
+            }
+        };
+        if let Err(missing) = config.authenticator.precheck(&head.headers, !target.route.action.writes()) {
+            drain(body);
+            return Err(missing);
+        }
+        let body = read_body(&head.headers, body, config.max_body_bytes, self.limits.body).await?;
+        let reach = reach(&config.namespace, &target);
+        let (now, request_id) = (arrival.now, arrival.request_id);
+        let site = Site { reach: &reach, unknown_fields: config.unknown_fields, now, request_id };
+        let visit = Visit { mount: arrival.mount, site, target };
+        let work = self.work(&visit, arrival, &body, trace);
+        match tokio::time::timeout(self.limits.work, work).await {
+            Ok(result) => result,
+            Err(_elapsed) if trace.committing => {
+                Err(Error::new(ErrorKind::UnknownOutcome).retry_after(1).cause("deadline"))
+            }
+            Err(_elapsed) => Err(Error::new(ErrorKind::Unavailable).retry_after(1).cause("deadline")),
+        }
+    }
+
+    /// From authentication on, within the deadline.
+    async fn work(
+        &self,
+        visit: &Visit<'_>,
+        arrival: Arrival<'_>,
+        body: &Bytes,
+        trace: &mut Trace<'_>,
+    ) -> Result<Answer, Error> {
+        let (config, head) = (&visit.mount.config, arrival.head);
+        let (method, headers) = (head.method.as_str(), &head.headers);
+        let public = config.public_prefix.as_ref().map(|prefix| public_target(prefix, &arrival));
+        let target = public.as_deref().unwrap_or(arrival.target);
+        let is_read = !visit.target.route.action.writes();
+        let presented = Presented { method, target, headers, body, is_read };
+        let caller = config.authenticator.authenticate(&presented, arrival.now).wait().await?;
+        config.dialect.authorize(&visit.site, &caller, &visit.target)?;
+        trace.namespace = visit.site.reach.namespace().cloned();
+        visit.mount.admit(&caller)?;
+        let request = Request { target: visit.target, query: head.uri.query(), headers, body };
+        config.dialect.negotiate(&request)?;
+        digest::check(headers, body)?;
+        if is_read {
+            let operation = self.decode(visit, &caller, &request)?;
+            return self.read(visit, &operation).await;
+        }
+        let key = idempotency::key(headers)?;
+        let claim = |kind: &str, key: &[u8], fingerprint| Claim {
+            ledger_key: idempotency::ledger_key(kind, visit.site.reach, &caller, key),
+            fingerprint,
+        };
+        let print = idempotency::fingerprint(method, arrival.target, body);
+        let proof = config.replay_protection.then(|| config.authenticator.proof(headers)).flatten();
+        // A signature is used up together with the key it came with.
+        let used_with = idempotency::fingerprint("", "", key.as_ref().map_or(&[][..], |key| key.as_bytes()));
+        let claims = Claims {
+            key: key.map(|key| claim("key", key.as_bytes(), print)),
+            signature: proof.map(|proof| claim("signature", &proof, used_with)),
+        };
+        self.once(visit, &caller, &request, claims, trace).await
+    }
+
+    pub(crate) fn decode(
+        &self,
+        visit: &Visit<'_>,
+        caller: &Caller,
+        request: &Request<'_>,
+    ) -> Result<Operation, Error> {
+        let decoded = visit.mount.config.dialect.decode(&visit.site, caller, request)?;
+        for name in &decoded.unknown {
+            self.metrics.unknown_field(&visit.mount.config.name, &visit.mount.unknown_label(name));
+        }
+        Ok(decoded.operation)
+    }
+}
+
+/// The route, or the answer of a path that is none, of another method, or of a preflight.
+fn resolve_target<'r>(
+    arrival: &Arrival<'r>,
+    trace: &mut Trace<'r>,
+) -> Result<Target<'r>, Result<Answer, Error>> {
+    let config = &arrival.mount.config;
+    let routes = config.dialect.routes();
+    match resolve(routes, Verb::of(&arrival.head.method), arrival.path) {
+        Resolution::Found(target) => {
+            trace.target = Some(target);
+            Ok(target)
+        }
+        Resolution::OtherMethods(template) => {
+            let preflight = config.cors.as_ref().and_then(|cors| {
+                cors.preflight(&arrival.head.method, &arrival.head.headers, routes, template)
+            });
+            if let Some(preflight) = preflight {
+                return Err(Ok(preflight));
+            }
+            trace.allow = Some(allow(routes, template));
+            Err(Err(ErrorKind::MethodNotAllowed.into()))
+        }
+        Resolution::Nowhere => Err(Err(ErrorKind::NoRoute.into())),
+    }
+}
+
+/// Which users this request can see.
+fn reach(namespace: &MountNamespace, target: &Target<'_>) -> Reach {
+    match namespace {
+        MountNamespace::Fixed(reach) => reach.clone(),
+        MountNamespace::InPath(parameter) => {
+            let named = target.decoded(parameter).and_then(|name| Namespace::parse(&name));
+            named.map_or(Reach::Nobody, Reach::Namespace)
+        }
+    }
+}
+
+/// The target as the client sent it to the proxy before us (decision 17).
+fn public_target(prefix: &str, arrival: &Arrival<'_>) -> String {
+    let query = arrival.head.uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    format!("{prefix}{}{query}", arrival.path)
+}
