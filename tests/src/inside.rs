@@ -48,13 +48,13 @@ impl Inside {
 impl Transport for Inside {
     async fn send(&self, request: RawRequest) -> Result<RawResponse, String> {
         let mut built = http::Request::new(Full::new(Bytes::from(request.body)));
-        *built.method_mut() = request.method.parse().map_err(|_| "method")?;
+        *built.method_mut() = request.method.parse().map_err(|_invalid| "method")?;
         *built.uri_mut() = request.target.parse().map_err(|error| format!("target: {error}"))?;
         for (name, value) in request.headers {
-            let name: HeaderName = name.parse().map_err(|_| "header name")?;
+            let name: HeaderName = name.parse().map_err(|_invalid| "header name")?;
             built
                 .headers_mut()
-                .append(name, HeaderValue::from_bytes(value.as_bytes()).map_err(|_| "header value")?);
+                .append(name, HeaderValue::from_bytes(value.as_bytes()).map_err(|_invalid| "header value")?);
         }
         let response = self.gateway.handle(built).await;
         let (head, body) = response.into_parts();
