@@ -1,14 +1,6 @@
 //! The bed that the tests of the whole stand on: one configuration, run in this process over the
 //! memory store, or as a process of its own over the embedded store.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test library fails by panicking, and reads the clock for its clients"
-)]
-
 mod inside;
 pub mod partner;
 mod process;
@@ -25,7 +17,7 @@ pub use process::{Process, Socket, binary};
 /// Now, for clients that sign.
 #[must_use]
 pub fn now() -> time::UtcDateTime {
-    time::UtcDateTime::now()
+    gateway::clock::now()
 }
 
 /// The root of the workspace.

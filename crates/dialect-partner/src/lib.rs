@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use gateway_core::{
     Attr, Caller, Creation, Error, ErrorKind, ExternalId, FieldError, Locator, Operation, Outcome, Place,
-    Problem, Status, User, check,
+    Problem, Profile, Status, User, check,
 };
 use gateway_dialect::{
     Action, Answer, Decoded, Dialect, Expressed, FieldTable, Hygiene, Json, Mode, Naming, Occasion, Options,
@@ -97,8 +97,8 @@ impl Dialect for Partner {
     }
 
     fn judge(&self, ruling: &Ruling<'_>) -> Result<(), Error> {
-        final_address(ruling)?;
-        self.age(ruling)
+        let errors = address_errors(&ruling.after.profile, |attrs| ruling.moves(attrs));
+        if errors.is_empty() { self.age(ruling) } else { Err(Error::invalid(errors)) }
     }
 
     fn encode(&self, site: &Site<'_>, outcome: &Outcome<'_>) -> Answer {
@@ -163,6 +163,11 @@ fn field_error(error: &FieldError) -> WireFieldError {
 
 fn create(site: &Site<'_>, body: &[u8]) -> Result<Decoded, Error> {
     let mut reading = read(site, body, Mode::Create)?;
+    let mut profile = Profile::default();
+    profile.apply(&reading.changes);
+    // On create the final state is all in the body, so that its errors stand with the others.
+    reading.errors.extend(address_errors(&profile, |_| true));
+    refuse(&mut reading)?;
     let external_id = reading.take_text(Attr::ExternalId).and_then(|id| ExternalId::parse(&id));
     let creation =
         Creation { id: None, external_id, status: Status::PendingCompliance, changes: reading.changes };
@@ -170,12 +175,13 @@ fn create(site: &Site<'_>, body: &[u8]) -> Result<Decoded, Error> {
 }
 
 fn update(site: &Site<'_>, user: Locator, body: &[u8]) -> Result<Decoded, Error> {
-    let reading = read(site, body, Mode::Update)?;
+    let mut reading = read(site, body, Mode::Update)?;
+    refuse(&mut reading)?;
     let operation = Operation::Update { user, changes: reading.changes, deferred: None };
     Ok(Decoded { operation, unknown: reading.unknown })
 }
 
-/// All bad fields at once (decision 16); an object with no field of ours in it is empty.
+/// The object in a body, by the table.
 fn read(site: &Site<'_>, body: &[u8], mode: Mode) -> Result<Reading, Error> {
     let document = json::parse(body).map_err(|malformed| {
         Error::new(ErrorKind::Malformed).message(format!("Request body is not valid JSON: {malformed}"))
@@ -185,35 +191,38 @@ fn read(site: &Site<'_>, body: &[u8], mode: Mode) -> Result<Reading, Error> {
     }
     let mut reading = TABLE.read(&document, mode, site.today());
     reading.errors.extend(refused_names(site, &reading.unknown));
+    Ok(reading)
+}
+
+/// All bad fields at once, in the order of the table (decision 16); with no field of ours, the body
+/// itself is the bad one.
+fn refuse(reading: &mut Reading) -> Result<(), Error> {
+    let place = |error: &FieldError| TABLE.rows().iter().position(|row| error.place == Place::Attr(row.attr));
+    reading.errors.sort_by_key(|error| place(error).unwrap_or(usize::MAX));
     if !reading.errors.is_empty() {
-        return Err(Error::invalid(reading.errors));
+        return Err(Error::invalid(std::mem::take(&mut reading.errors)));
     }
     if reading.changes.is_empty() {
         let body = FieldError { place: Place::Member("body".to_owned()), problem: Problem::Empty };
         return Err(Error { fields: vec![body], ..Error::new(ErrorKind::EmptyUpdate) });
     }
-    Ok(reading)
+    Ok(())
 }
 
 /// Province and postal code must fit the country, whichever of the three was sent (decision 16).
 /// A state that the request does not move is not judged: another dialect may have written it.
-fn final_address(ruling: &Ruling<'_>) -> Result<(), Error> {
-    let profile = &ruling.after.profile;
+fn address_errors(profile: &Profile, moves: impl Fn(&[Attr]) -> bool) -> Vec<FieldError> {
     let country = profile.text(Attr::Country);
+    let postal_code = profile.text(Attr::PostalCode).filter(|_| moves(&[Attr::PostalCode, Attr::Country]));
+    let region = profile.text(Attr::Region).filter(|_| moves(&[Attr::Region, Attr::Country]));
     let mut errors = Vec::new();
-    if let Some(code) = profile.text(Attr::PostalCode) {
-        let moved = ruling.moves(&[Attr::PostalCode, Attr::Country]);
-        if moved && country == Some("CA") && check::canadian_postal_code(code).is_err() {
-            errors.push(FieldError::attr(Attr::PostalCode, Problem::PostalCode));
-        }
+    if postal_code.is_some_and(|code| country == Some("CA") && check::canadian_postal_code(code).is_err()) {
+        errors.push(FieldError::attr(Attr::PostalCode, Problem::PostalCode));
     }
-    if let Some(code) = profile.text(Attr::Region) {
-        let moved = ruling.moves(&[Attr::Region, Attr::Country]);
-        if moved && check::region(code, country).is_err() {
-            errors.push(FieldError::attr(Attr::Region, Problem::Region));
-        }
+    if region.is_some_and(|code| check::region(code, country).is_err()) {
+        errors.push(FieldError::attr(Attr::Region, Problem::Region));
     }
-    if errors.is_empty() { Ok(()) } else { Err(Error::invalid(errors)) }
+    errors
 }
 
 impl Partner {

@@ -85,6 +85,19 @@ pub enum Operation {
     Suggest(String, usize),
 }
 
+impl Operation {
+    /// The external id of the user that it would make.
+    #[must_use]
+    pub fn external_id(&self) -> Option<&str> {
+        match self {
+            Self::Create(creation) | Self::ReadOrCreate(creation) => {
+                creation.external_id.as_ref().map(ExternalId::as_str)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// What came of it: the user as it is once the operation is committed.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Outcome<'a> {

@@ -65,7 +65,8 @@ pub enum Write {
         /// As it is to be: the same id, a higher version.
         after: Arc<User>,
     },
-    /// The user goes; a tombstone stays, and takes the place of its stored answers.
+    /// The user goes; a tombstone stays, and takes the place of the answers stored before (a guard of
+    /// this same commit keeps its own).
     Delete {
         /// As loaded.
         before: Arc<User>,
@@ -93,7 +94,8 @@ pub struct Commit {
     pub now: Timestamp,
 }
 
-/// What came of a commit. Only [`Committed::Done`] changed anything, and it is durable.
+/// What came of a commit. Only [`Committed::Done`] is known to have changed anything, and that is
+/// durable; [`Committed::Unknown`] may have.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Committed {
     /// Done, and synced to disk.

@@ -26,6 +26,8 @@ pub struct Site<'a> {
     pub reach: &'a Reach,
     /// What unknown members do.
     pub unknown_fields: UnknownFields,
+    /// The mount's prefix, as the client addressed it: what a `Location` begins with.
+    pub base: &'a str,
     /// The one clock reading of the request.
     pub now: Timestamp,
     /// The request's id: a lower-case UUID.
@@ -82,6 +84,8 @@ pub struct Occasion<'a> {
     pub request_id: &'a str,
     /// The route, where the request had come so far.
     pub target: Option<Target<'a>>,
+    /// The external id of a creation that was refused.
+    pub external_id: Option<&'a str>,
 }
 
 /// What a request asks for, and the names in it that mean nothing.
@@ -129,6 +133,11 @@ pub trait Dialect: Send + Sync {
     /// What a mount's `namespace` may say.
     fn naming(&self) -> Naming;
 
+    /// What unknown members do on a mount that does not say `unknown_fields` (decision 8).
+    fn unknown_fields(&self) -> UnknownFields {
+        UnknownFields::Ignore
+    }
+
     /// The header in which answers carry the request's id.
     fn request_id_header(&self) -> HeaderName;
 
@@ -159,6 +168,12 @@ pub trait Dialect: Send + Sync {
     /// # Errors
     /// Whatever is wrong with the request by itself.
     fn decode(&self, site: &Site<'_>, caller: &Caller, request: &Request<'_>) -> Result<Decoded, Error>;
+
+    /// Adds to an update what it entails for the user that it is for, before it is applied: changes
+    /// that the request does not spell out (decision 39).
+    fn settle(&self, before: &User, changes: &mut Vec<Change>) {
+        let _nothing_by_default = (before, changes);
+    }
 
     /// Judges the final state (decisions 16, 20 and 39).
     ///

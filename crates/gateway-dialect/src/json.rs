@@ -7,7 +7,7 @@ use serde::{
     de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor},
     ser::{SerializeMap, SerializeSeq},
 };
-use serde_json::Number;
+use serde_json::{Number, error::Category};
 
 /// The deepest nesting of arrays and objects.
 pub const MAX_DEPTH: usize = 64;
@@ -105,11 +105,21 @@ pub fn parse(body: &[u8]) -> Result<Json<'_>, Malformed> {
     let json = Tree { depth: 0, members: &mut members }
         .deserialize(&mut reader)
         .and_then(|json| reader.end().map(|()| json))
-        .map_err(|error| Malformed(error.to_string()))?;
+        .map_err(|error| malformed(&error))?;
     match inexact_number(text) {
         Some(at) => Err(Malformed(format!("a number that cannot be kept exactly, at byte {at}"))),
         None => Ok(json),
     }
+}
+
+/// In words of our own: they are on the wire, and must not change with a library.
+fn malformed(error: &serde_json::Error) -> Malformed {
+    let what = match error.classify() {
+        Category::Data => return Malformed(error.to_string()),
+        Category::Eof => "unexpected end",
+        Category::Syntax | Category::Io => "syntax error",
+    };
+    Malformed(format!("{what} at line {} column {}", error.line(), error.column()))
 }
 
 struct Tree<'m> {

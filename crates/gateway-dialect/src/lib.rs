@@ -12,6 +12,7 @@ pub mod json;
 mod media;
 mod options;
 mod route;
+mod table;
 
 pub use answer::{Answer, Hygiene};
 pub use codec::{
@@ -20,8 +21,9 @@ pub use codec::{
 };
 pub use dialect::{Decoded, Dialect, Naming, Occasion, Request, Ruling, Site, UnknownFields, refused_names};
 pub use express::{Expressed, Expression};
-pub use field::{Access, Clear, Field, FieldTable, Mode, ReadOnly, Reading, TableError, Unset, field};
+pub use field::{Access, Clear, Field, Mode, ReadOnly, Unset, field};
 pub use json::Json;
 pub use media::json_body;
 pub use options::{Entry, OptionProblem, OptionValue, Options, Secret, SecretSource, Span, closest};
 pub use route::{Action, Resolution, Route, Target, Verb, allow, decode_segment, resolve, route};
+pub use table::{FieldTable, Reading, TableError};

@@ -28,7 +28,7 @@ pub(crate) struct Executed<'q> {
 
 impl Executed<'_> {
     /// An answer that changes nothing.
-    pub(crate) const fn refusal(answer: Answer) -> Self {
+    pub(crate) const fn unchanged(answer: Answer) -> Self {
         Self { answer, user: None, write: None, turn: None }
     }
 }
@@ -66,8 +66,9 @@ impl<S: UserStore> Gateway<S> {
                 self.update(visit, user, changes, deferred.take()).await
             }
             Operation::Delete(locator) => self.delete(visit, locator).await,
+            // On a route that may write, this request does not.
             Operation::Read(_) | Operation::CheckUsername(_) | Operation::Suggest(..) => {
-                Err(Error::new(ErrorKind::Internal).cause("read_on_write_route"))
+                Ok(Executed::unchanged(self.read(visit, operation).await?))
             }
         }
     }

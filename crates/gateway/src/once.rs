@@ -103,7 +103,7 @@ impl<S: UserStore> Gateway<S> {
     }
 
     /// One round of load, apply, rule, render, commit. A refusal that is a fact about the store is
-    /// an answer, and kept with the key.
+    /// an answer, and kept with the key, where there is one.
     async fn attempt(
         &self,
         visit: &Visit<'_>,
@@ -115,21 +115,23 @@ impl<S: UserStore> Gateway<S> {
             Ok(executed) => self.commit(visit, executed, claims, trace).await,
             Err(error) => Err(error),
         };
-        match (result, claims.key) {
-            (Err(error), Some(_)) if error.kind.is_decided() => {
-                let occasion = Occasion { request_id: visit.site.request_id, target: Some(visit.target) };
+        match result {
+            Err(error) if error.kind.is_decided() => {
+                let external_id = operation.external_id();
+                let occasion =
+                    Occasion { request_id: visit.site.request_id, target: Some(visit.target), external_id };
                 let answer = visit.mount.config.dialect.render(&error, &occasion);
                 // A refused request uses up its key, but not its signature (decision 18).
                 let claims = Claims { signature: None, ..claims };
                 let (answer, commitment) =
-                    self.commit(visit, Executed::refusal(answer), claims, trace).await?;
+                    self.commit(visit, Executed::unchanged(answer), claims, trace).await?;
                 if matches!(commitment, Commitment::Done) {
                     trace.failed = Some(error.kind);
                     trace.cause = error.cause;
                 }
                 Ok((answer, commitment))
             }
-            (result, _) => result,
+            result => result,
         }
     }
 

@@ -66,6 +66,8 @@ pub(crate) struct Arrival<'r> {
     pub(crate) head: &'r Parts,
     /// The raw target, as sent.
     pub(crate) target: &'r str,
+    /// The prefix under which it came.
+    pub(crate) prefix: &'r str,
     /// The raw path below the prefix.
     pub(crate) path: &'r str,
     /// The one clock reading.
@@ -101,8 +103,9 @@ impl<S: UserStore> Gateway<S> {
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let mut trace = Trace::default();
         let (mount, answer) = match self.route(&head) {
-            Some((mount, path)) => {
-                let arrival = Arrival { mount, head: &head, target, path, now: (self.clock)(), request_id };
+            Some((mount, prefix, path)) => {
+                let arrival =
+                    Arrival { mount, head: &head, target, prefix, path, now: (self.clock)(), request_id };
                 (Some(mount), self.answer(arrival, body, &mut trace).await)
             }
             None => {
@@ -115,12 +118,12 @@ impl<S: UserStore> Gateway<S> {
         finish(answer, &head, mount.map(|mount| (mount, request_id)))
     }
 
-    fn route<'s>(&'s self, head: &'s Parts) -> Option<(&'s Mount, &'s str)> {
+    fn route<'s>(&'s self, head: &'s Parts) -> Option<(&'s Mount, &'s str, &'s str)> {
         let host =
             head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).or_else(|| head.uri.host());
         let path = head.uri.path();
         let (mount, prefix) = longest_prefix(&self.mounts, host, path)?;
-        Some((mount, &path[prefix.len()..]))
+        Some((mount, prefix, &path[prefix.len()..]))
     }
 
     /// The answer of a mount: everything that goes wrong in it is rendered here.
@@ -140,7 +143,7 @@ impl<S: UserStore> Gateway<S> {
             if let Some(source) = &error.source {
                 tracing::error!(request_id, mount = %config.name, %source, "a request failed within");
             }
-            config.dialect.render(&error, &Occasion { request_id, target: trace.target })
+            config.dialect.render(&error, &Occasion { request_id, target: trace.target, external_id: None })
         });
         if let Some(allow) = trace.allow.take().and_then(|allow| HeaderValue::try_from(allow).ok()) {
             answer = answer.header(header::ALLOW, allow);

@@ -49,8 +49,9 @@ impl<S: UserStore> Gateway<S> {
         }
         let body = read_body(&head.headers, body, config.max_body_bytes, self.limits.body).await?;
         let reach = reach(&config.namespace, &target);
+        let base = config.public_prefix.as_deref().unwrap_or(arrival.prefix);
         let (now, request_id) = (arrival.now, arrival.request_id);
-        let site = Site { reach: &reach, unknown_fields: config.unknown_fields, now, request_id };
+        let site = Site { reach: &reach, unknown_fields: config.unknown_fields, base, now, request_id };
         let visit = Visit { mount: arrival.mount, site, target };
         let work = self.work(&visit, arrival, &body, trace);
         match tokio::time::timeout(self.limits.work, work).await {

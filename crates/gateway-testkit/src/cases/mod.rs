@@ -5,8 +5,9 @@
 //!
 //! In targets, headers, bodies and answers `$ID` is an id that only this case uses, `$DATE(-18y+1d)`
 //! a date relative to today (UTC), `$REPEAT(x,101)` a repetition. In answers `$UUID` stands for any
-//! UUID in lower case and `$SECONDS` for any instant in whole seconds.
+//! UUID in lower case, `$SECONDS` for any instant in whole seconds, `$FOUR_DIGITS` for a number.
 
+mod credential;
 mod pattern;
 mod sign;
 
@@ -14,6 +15,7 @@ use std::{fmt::Write as _, path::Path};
 
 use serde::Deserialize;
 
+pub use credential::credential;
 pub use pattern::{expand, generalize, matches};
 pub use sign::Sign;
 
@@ -69,6 +71,9 @@ pub struct Step {
     pub body: String,
     /// The body as hex digits, where it is no text.
     pub body_hex: Option<String>,
+    /// Which credential the runner adds; for others, headers hold `$JWT({…})` or `$BASIC(user:password)`.
+    #[serde(default)]
+    pub auth: Auth,
     /// How it is signed; by the demo client when absent.
     #[serde(default)]
     pub sign: Sign,
@@ -83,6 +88,17 @@ pub struct Step {
     /// The body of the answer.
     #[serde(default)]
     pub answer: String,
+}
+
+/// Which credential the runner adds to a step.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Auth {
+    /// The signature of a partner, as `sign` says.
+    #[default]
+    Partner,
+    /// None.
+    None,
 }
 
 /// Something that takes requests to a gateway.
@@ -172,7 +188,12 @@ pub fn prepare(step: &Step, id: &str, now: time::UtcDateTime) -> RawRequest {
     };
     let mut headers: Vec<_> =
         step.headers.iter().map(|(name, value)| (name.clone(), expand(value, id, now))).collect();
-    headers.extend(step.sign.headers(method, &target, &body, now));
+    for (_, value) in &mut headers {
+        *value = credential(value, now);
+    }
+    if step.auth == Auth::Partner {
+        headers.extend(step.sign.headers(method, &target, &body, now));
+    }
     RawRequest { method: method.to_owned(), target, headers, body }
 }
 

@@ -43,10 +43,14 @@ fn relative_date(argument: &str, now: UtcDateTime) -> String {
     date.format(format_description!("[year]-[month]-[day]")).unwrap()
 }
 
-const TOKENS: [(&str, &str); 2] =
-    [("$UUID", "hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh"), ("$SECONDS", "dddd-dd-ddTdd:dd:ddZ")];
+const TOKENS: [(&str, &str); 3] = [
+    ("$UUID", "hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh"),
+    ("$SECONDS", "dddd-dd-ddTdd:dd:ddZ"),
+    ("$FOUR_DIGITS", "dddd"),
+];
 
-/// True where `text` is `pattern`, with any UUID for `$UUID` and any instant for `$SECONDS`.
+/// True where `text` is `pattern`, with any UUID for `$UUID`, any instant for `$SECONDS`, any four
+/// digits for `$FOUR_DIGITS`.
 #[must_use]
 pub fn matches(pattern: &str, text: &str) -> bool {
     let (mut pattern, mut text) = (pattern, text);
@@ -81,7 +85,7 @@ pub fn generalize(text: &str, id: &str) -> String {
     let mut out = String::new();
     let mut rest = text.as_str();
     'text: while let Some(first) = rest.chars().next() {
-        for (token, shape) in TOKENS {
+        for (token, shape) in &TOKENS[..2] {
             if has_shape(rest, shape) {
                 out.push_str(token);
                 rest = &rest[shape.len()..];

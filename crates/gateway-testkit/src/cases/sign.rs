@@ -15,7 +15,8 @@ pub struct Sign {
     pub secret: String,
     /// Seconds from now, with a fraction.
     pub at_s: f64,
-    /// The timestamp that is sent (and signed), instead.
+    /// The timestamp that is sent (and signed), instead; `$NOW(+05:30)` and `$NOW(lower)` are now, in
+    /// other spellings.
     pub timestamp: Option<String>,
     /// The timestamp that is signed, instead of the one sent.
     pub over_timestamp: Option<String>,
@@ -60,7 +61,12 @@ impl Sign {
         now: UtcDateTime,
     ) -> Vec<(String, String)> {
         let at = now + Duration::seconds_f64(self.at_s);
-        let timestamp = self.timestamp.clone().unwrap_or_else(|| at.format(&Rfc3339).unwrap());
+        let plain = at.format(&Rfc3339).unwrap();
+        let offset = at.to_offset(time::macros::offset!(+5:30)).format(&Rfc3339).unwrap();
+        let timestamp = match &self.timestamp {
+            None => plain,
+            Some(text) => text.replace("$NOW(+05:30)", &offset).replace("$NOW(lower)", &plain.to_lowercase()),
+        };
         let mac = mac(
             self.secret.as_bytes(),
             self.over_method.as_deref().unwrap_or(method),
