@@ -3,6 +3,7 @@
 
 mod inside;
 pub mod partner;
+pub mod party;
 mod process;
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use gateway_testkit::cases::{self, CaseFile};
 pub use inside::Inside;
 pub use process::{Process, Socket, binary};
 
@@ -24,6 +26,21 @@ pub fn now() -> time::UtcDateTime {
 #[must_use]
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The conformance cases: the dialects' crates, each with its files.
+#[must_use]
+pub fn dialects() -> Vec<(String, Vec<(String, CaseFile)>)> {
+    let crates = fs::read_dir(root().join("crates")).unwrap();
+    let mut dialects: Vec<_> = crates
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("cases").is_dir())
+        .map(|path| {
+            (path.file_name().unwrap().to_string_lossy().into_owned(), cases::load(&path.join("cases")))
+        })
+        .collect();
+    dialects.sort_by(|a, b| a.0.cmp(&b.0));
+    dialects
 }
 
 /// A folder with a configuration in it, and the secrets that it names. Gone when dropped.

@@ -1,4 +1,4 @@
-//! `kill -9` under load: every acknowledged write is there, and every key replays its bytes.
+//! `kill -9` under load in all dialects: every acknowledged write is there, and every key replays its bytes.
 
 use std::{
     sync::{
@@ -9,7 +9,7 @@ use std::{
 };
 
 use gateway_testkit::client::{Connection, RawRequest, RawResponse};
-use tests::{Bed, Process, partner};
+use tests::{Bed, Process, party::Party};
 use uuid::Uuid;
 
 const CYCLES: usize = 20;
@@ -19,30 +19,35 @@ const LIFE: Duration = Duration::from_millis(400);
 
 /// A request that was sent, and its answer, if one came.
 struct Sent {
-    external_id: String,
+    party: Party,
+    user: Uuid,
     key: Uuid,
-    city: Option<String>,
+    /// What the update sets; `None` for a creation.
+    text: Option<String>,
     answer: Option<RawResponse>,
 }
 
 impl Sent {
-    /// The same request, signed anew.
+    /// The same request, with a credential of now.
     fn again(&self) -> RawRequest {
-        match &self.city {
-            None => partner::create(&self.external_id, Some(self.key)),
-            Some(city) => partner::update(&self.external_id, Some(self.key), city),
+        match &self.text {
+            None => self.party.create(self.user, self.key),
+            Some(text) => self.party.update(self.user, self.key, text),
         }
     }
 }
 
 /// Creates users and changes them until the gateway is gone.
-fn load(address: std::net::SocketAddr, name: &str, stop: &AtomicBool) -> Vec<Sent> {
+fn load(address: std::net::SocketAddr, party: Party, stop: &AtomicBool) -> Vec<Sent> {
     let mut sent = Vec::new();
     let Ok(mut connection) = Connection::open(address) else { return sent };
+    let mut user = Uuid::new_v4();
     for n in 0.. {
-        let external_id = format!("{name}-{}", n / 3);
-        let city = (n % 3 > 0).then(|| format!("City {n}"));
-        let mut one = Sent { external_id, key: Uuid::new_v4(), city, answer: None };
+        let text = (n % 3 > 0).then(|| format!("Text {n}"));
+        if text.is_none() {
+            user = Uuid::new_v4();
+        }
+        let mut one = Sent { party, user, key: Uuid::new_v4(), text, answer: None };
         let answer = connection.send(&one.again());
         let gone = answer.is_err();
         one.answer = answer.ok();
@@ -61,7 +66,7 @@ fn verify(address: std::net::SocketAddr, sent: &[Sent]) {
         let again = connection.send(&one.again()).unwrap();
         match &one.answer {
             Some(first) => {
-                assert!(matches!(first.status, 200 | 201), "{}", first.status);
+                assert!(matches!(first.status, 200 | 201), "{:?}: {}", one.party, first.status);
                 assert_eq!(
                     (again.status, &again.body),
                     (first.status, &first.body),
@@ -74,10 +79,10 @@ fn verify(address: std::net::SocketAddr, sent: &[Sent]) {
                     "{} done twice",
                     one.external_id
                 );
-                assert_eq!(connection.send(&partner::read(&one.external_id)).unwrap().status, 200);
+                assert_eq!(connection.send(&one.party.read(one.user)).unwrap().status, 200);
             }
             // Never answered: done or not, but the key now has one answer, and its user is there.
-            None => assert!(matches!(again.status, 200 | 201), "{}", again.status),
+            None => assert!(matches!(again.status, 200 | 201), "{:?}: {}", one.party, again.status),
         }
     }
 }
@@ -87,12 +92,12 @@ fn what_was_acknowledged_survives_kill_9() {
     let bed = Bed::new();
     let mut all = Vec::new();
     let mut process = Process::start(&bed);
-    for cycle in 0..CYCLES {
+    for _ in 0..CYCLES {
         let stop = Arc::new(AtomicBool::new(false));
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
                 let (stop, address) = (Arc::clone(&stop), process.address);
-                std::thread::spawn(move || load(address, &format!("c{cycle}-{client}"), &stop))
+                std::thread::spawn(move || load(address, Party::ALL[client % 4], &stop))
             })
             .collect();
         std::thread::sleep(LIFE);

@@ -3,8 +3,15 @@
 //! Architecture invariant: time is an argument, a failure never says why in public, and an unknown
 //! client costs the same work as a wrong proof (decision 14).
 
+mod argon;
+mod basic;
+mod bearer;
+mod credential;
+mod jwt;
 mod rfc3339;
 mod signature;
+#[cfg(test)]
+mod tests;
 
 use std::{pin::Pin, sync::Arc};
 
@@ -12,6 +19,8 @@ use gateway_core::{Caller, Error, Timestamp};
 use gateway_dialect::Options;
 use http::{HeaderMap, HeaderName};
 
+pub use basic::Basic;
+pub use bearer::Bearer;
 pub use signature::SignedRequests;
 
 /// A request as it came: what a credential is checked against.
@@ -58,8 +67,8 @@ impl Verdict<'_> {
 
 /// A way to prove who calls.
 pub trait Authenticator: Send + Sync {
-    /// Looks only at whether a credential is there, before the body is read. `is_read` tells a
-    /// request that cannot write.
+    /// Looks only at whether a credential is there, or the form of one where it is demanded, before
+    /// the body is read. `is_read` tells a request that cannot write.
     ///
     /// # Errors
     /// [`MissingCredential`](gateway_core::ErrorKind::MissingCredential).

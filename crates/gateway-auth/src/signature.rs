@@ -6,24 +6,20 @@ use std::{collections::HashMap, sync::Arc};
 
 use gateway_core::{Caller, Error, ErrorKind, Timestamp};
 use gateway_dialect::{Options, Secret};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::Mac;
 use http::{HeaderMap, HeaderName};
-use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::Choice;
 use time::{Duration, format_description::well_known::Rfc3339};
 
-use crate::{Authenticator, ClientOptions, Presented, Verdict, rfc3339};
+use crate::{
+    Authenticator, ClientOptions, Presented, Verdict,
+    credential::{Digested, Keyed, SECRETS, any_is, digest, macs, refuse_short, sha256, single},
+    rfc3339,
+};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const TIMESTAMP: HeaderName = HeaderName::from_static("x-request-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("x-request-signature");
-
-/// How many secrets of a client live at once, for rotation; so many MACs are computed, always.
-const SECRETS: usize = 2;
-/// Shorter secrets are refused unless the mount says otherwise: the MAC has 32 bytes.
-const MIN_SECRET_BYTES: usize = 32;
-
-type Keyed = Hmac<Sha256>;
 
 struct Client {
     caller: Caller,
@@ -36,7 +32,7 @@ struct Client {
 pub struct SignedRequests {
     clients: Vec<Client>,
     /// SHA-256 of an API key → its client. Looking up a digest tells nothing about keys.
-    by_key: HashMap<[u8; 32], usize>,
+    by_key: HashMap<Digested, usize>,
     /// Stands in for an unknown client.
     dummy: [Keyed; SECRETS],
     skew: Duration,
@@ -57,14 +53,7 @@ impl SignedRequests {
         for (name, options) in clients {
             let api_keys = options.secrets("api_key", SECRETS);
             let secrets = options.secrets("secret", SECRETS);
-            if !allow_short
-                && secrets.iter().any(|one| !one.is_demo() && one.expose().len() < MIN_SECRET_BYTES)
-            {
-                let message = format!(
-                    "`secret` is shorter than {MIN_SECRET_BYTES} bytes; `allow_short_secrets = true` on the mount accepts it"
-                );
-                options.problem("secret", message);
-            }
+            refuse_short(options, "secret", &secrets, allow_short);
             for key in &api_keys {
                 if built.by_key.insert(digest(key.expose()), built.clients.len()).is_some() {
                     options.problem("api_key", "`api_key` is another client's, or there twice");
@@ -134,21 +123,7 @@ impl Authenticator for SignedRequests {
     }
 }
 
-fn digest(key: &[u8]) -> [u8; 32] {
-    Sha256::digest(key).into()
-}
-
-/// Both slots, always: an empty one holds a key that nobody has.
-fn macs(secrets: &[Secret]) -> [Keyed; SECRETS] {
-    let first = secrets.first();
-    std::array::from_fn(|slot| {
-        let secret = secrets.get(slot).or(first).map_or(&[0x5a; 32][..], Secret::expose);
-        // HMAC takes keys of any length (RFC 2104, 2).
-        Keyed::new_from_slice(secret).unwrap_or_else(|_any_length| Keyed::new(&Default::default()))
-    })
-}
-
-fn mac(keyed: &Keyed, request: &Presented<'_>, timestamp: &[u8]) -> [u8; 32] {
+fn mac(keyed: &Keyed, request: &Presented<'_>, timestamp: &[u8]) -> Digested {
     let mut mac = keyed.clone();
     for part in [request.method.as_bytes(), request.target.as_bytes(), timestamp] {
         mac.update(part);
@@ -163,27 +138,16 @@ fn any_matches(
     expected: &[Keyed],
     request: &Presented<'_>,
     timestamp: &[u8],
-    given: &Option<[u8; 32]>,
+    given: &Option<Digested>,
 ) -> Choice {
     let candidate = given.unwrap_or_default();
-    let one = |keyed| mac(keyed, request, timestamp).ct_eq(&candidate);
-    let any = expected.iter().map(one).fold(Choice::from(0), |any, one| any | one);
+    let any = any_is(expected.iter().map(|keyed| mac(keyed, request, timestamp)), &candidate);
     any & Choice::from(u8::from(given.is_some()))
 }
 
 /// 64 hex digits, either case.
-fn given_mac(headers: &HeaderMap) -> Option<[u8; 32]> {
-    let text = single(headers, &SIGNATURE).filter(|text| text.len() == 64)?;
-    let mut mac = [0; 32];
-    faster_hex::hex_decode(text, &mut mac).ok()?;
-    Some(mac)
-}
-
-/// The value of a header that is there once.
-fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next()?;
-    values.next().is_none().then(|| first.as_bytes())
+fn given_mac(headers: &HeaderMap) -> Option<Digested> {
+    single(headers, &SIGNATURE).and_then(sha256)
 }
 
 #[cfg(test)]

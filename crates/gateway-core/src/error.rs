@@ -198,6 +198,8 @@ pub enum Problem {
     ExternalId,
     /// A name that this API does not know, where unknown names are refused.
     Unknown,
+    /// Another one than the address of the request names.
+    Mismatch,
 }
 
 impl fmt::Display for Problem {
@@ -232,6 +234,7 @@ impl fmt::Display for Problem {
             Self::OnlyWith { other } => return write!(f, "Needs {other:?} beside it"),
             Self::ExternalId => "Must be 1 to 128 characters, none of them a control character",
             Self::Unknown => "Is not a known field",
+            Self::Mismatch => "Must be what the address of the request names",
         };
         f.write_str(text)
     }

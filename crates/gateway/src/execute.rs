@@ -119,9 +119,11 @@ impl<S: UserStore> Gateway<S> {
             return Err(error);
         }
         let dialect = &visit.mount.config.dialect;
-        let next = before.changed(changes, visit.site.now).map(Arc::new);
+        let mut changes = changes.to_vec();
+        dialect.settle(&before, &mut changes);
+        let next = before.changed(&changes, visit.site.now).map(Arc::new);
         let after = next.as_ref().unwrap_or(&before);
-        dialect.judge(&Ruling { site: &visit.site, before: Some(&before), after, changes })?;
+        dialect.judge(&Ruling { site: &visit.site, before: Some(&before), after, changes: &changes })?;
         let answer = dialect.encode(&visit.site, &Outcome::Updated(after));
         let user = Some(before.id);
         Ok(Executed {

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod cors;
+pub mod demo;
 pub mod digest;
 mod execute;
 pub mod idempotency;

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use dialect_jsonapi::JsonApi;
+use dialect_jsonpatch::JsonPatch;
 use dialect_partner::Partner;
-use gateway_auth::{Build, SignedRequests};
+use dialect_update::Update;
+use gateway_auth::{Basic, Bearer, Build, SignedRequests};
 use gateway_dialect::{Dialect, Options};
 
 /// A dialect by its name in the configuration.
@@ -17,6 +20,11 @@ pub struct Row {
     pub authenticator: Build,
 }
 
-/// Every dialect.
-pub const DIALECTS: &[Row] =
-    &[Row { name: "partner", dialect: Partner::build, authenticator: SignedRequests::build }];
+/// Every dialect, in the order of their names.
+#[rustfmt::skip]
+pub const DIALECTS: &[Row] = &[
+    Row { name: "jsonapi",   dialect: JsonApi::build,   authenticator: Bearer::build },
+    Row { name: "jsonpatch", dialect: JsonPatch::build, authenticator: Basic::build },
+    Row { name: "partner",   dialect: Partner::build,   authenticator: SignedRequests::build },
+    Row { name: "update",    dialect: Update::build,    authenticator: Bearer::build_with_subject },
+];

@@ -28,7 +28,7 @@ use crate::{
     cli::{self, printer, sign},
     clock,
     config::{Config, StoreConfig},
-    log,
+    demo, log,
     metrics::Metrics,
     mount::Mount,
     server::{self, ListenerLimits, Respond},
@@ -74,6 +74,10 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let listener = bind(config.server.listen).await?;
     let admin_listener = bind(config.server.admin).await?;
     let store = open(&config.store).await?;
+    if config.demo_user {
+        let seeded = demo::seed(&store, clock::now()).await;
+        seeded.map_err(|error| Failure(format!("the demo's user: {error}"), cli::IO_FAILURE))?;
+    }
     let metrics = Metrics::new().map_err(|error| Failure(format!("metrics: {error}"), cli::IO_FAILURE))?;
     let banner = banner(&config, &listener, &admin_listener);
     let (server, mounts) = (config.server, config.mounts.into_iter().map(Mount::new).collect());

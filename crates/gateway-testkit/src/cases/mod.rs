@@ -3,9 +3,10 @@
 //! A file holds `[[given]]` steps, by name, and `[[case]]`s: a `name`, a `why` that cites the rule,
 //! the `given` steps to run first, and `[[case.step]]`s, each a request and the exact answer.
 //!
-//! In targets, headers, bodies and answers `$ID` is an id that only this case uses, `$DATE(-18y+1d)`
-//! a date relative to today (UTC), `$REPEAT(x,101)` a repetition. In answers `$UUID` stands for any
-//! UUID in lower case, `$SECONDS` for any instant in whole seconds, `$FOUR_DIGITS` for a number.
+//! In targets, headers, bodies and answers `$ID` is an id that only this case uses, `$USER` a UUID of
+//! the same kind (`$USER(upper)` in upper case), `$DATE(-18y+1d)` a date relative to today (UTC),
+//! `$REPEAT(x,101)` a repetition. In answers `$UUID` stands for any UUID in lower case, `$SECONDS` for
+//! any instant in whole seconds, `$FOUR_DIGITS` for a number.
 
 mod credential;
 mod pattern;

@@ -1,8 +1,9 @@
 //! Placeholders in case files.
 
+use sha2::{Digest, Sha256};
 use time::{Duration, UtcDateTime, macros::format_description};
 
-/// Replaces `$ID`, `$DATE(…)` and `$REPEAT(…)`.
+/// Replaces `$ID`, `$USER`, `$DATE(…)` and `$REPEAT(…)`.
 #[must_use]
 pub fn expand(text: &str, id: &str, now: UtcDateTime) -> String {
     let text = call(text, "$DATE(", |argument| relative_date(argument, now));
@@ -10,7 +11,14 @@ pub fn expand(text: &str, id: &str, now: UtcDateTime) -> String {
         let (unit, count) = argument.rsplit_once(',').unwrap_or_else(|| panic!("$REPEAT({argument})"));
         unit.repeat(count.trim().parse().unwrap_or_else(|_| panic!("$REPEAT({argument})")))
     });
-    text.replace("$ID", id)
+    let user = user_of(id);
+    text.replace("$ID", id).replace("$USER(upper)", &user.to_uppercase()).replace("$USER", &user)
+}
+
+/// A UUID that only this id has (RFC 9562, version 8), for clients that choose a user's id.
+fn user_of(id: &str) -> String {
+    let hex: String = Sha256::digest(id).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{}-8{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
 }
 
 fn call(text: &str, opening: &str, value: impl Fn(&str) -> String) -> String {
@@ -81,7 +89,7 @@ fn has_shape(text: &str, shape: &str) -> bool {
 /// The pattern of an answer: its UUIDs, instants and the case's id become placeholders.
 #[must_use]
 pub fn generalize(text: &str, id: &str) -> String {
-    let text = text.replace(id, "$ID");
+    let text = text.replace(id, "$ID").replace(&user_of(id), "$USER");
     let mut out = String::new();
     let mut rest = text.as_str();
     'text: while let Some(first) = rest.chars().next() {
@@ -118,5 +126,9 @@ mod tests {
         assert!(!matches(pattern, ""));
         assert!(!matches("$UUID", "0123ABCD-0123-0123-0123-0123456789ab"));
         assert!(!matches("$UUID", "0123abcd-0123-0123-0123-0123456789abc"));
+        let user = expand("$USER", "case", now);
+        assert!(matches("$UUID", &user));
+        assert_eq!(generalize(&format!("{user} case"), "case"), "$USER $ID");
+        assert_eq!(expand("$USER(upper)", "case", now), user.to_uppercase());
     }
 }

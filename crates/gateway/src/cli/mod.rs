@@ -4,6 +4,8 @@ pub(crate) mod printer;
 mod routes;
 pub mod shell;
 pub mod sign;
+pub mod token;
+pub mod translate;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -65,6 +67,18 @@ enum Command {
         #[command(flatten)]
         order: sign::Order,
     },
+    /// Mint a token for a user, signed with a client's key
+    Token {
+        #[command(flatten)]
+        file: File,
+        #[command(flatten)]
+        order: token::Order,
+    },
+    /// Say an update of one dialect in another
+    Translate {
+        #[command(flatten)]
+        order: translate::Order,
+    },
 }
 
 /// Where the configuration is.
@@ -116,13 +130,22 @@ fn obey(command: Command) -> Result<ExitCode, ExitCode> {
         }
         Command::Sign { file, order } => {
             let config = file.load(&Overrides::default())?;
-            match sign::curl(&config, &order, clock::now()) {
-                Ok(command) => Ok(printer::out(&command)),
-                Err(why) => {
-                    printer::err(&format!("interlingua sign: {why}"));
-                    Err(ExitCode::from(USAGE))
-                }
-            }
+            printed("sign", sign::curl(&config, &order, clock::now()))
+        }
+        Command::Token { file, order } => {
+            let config = file.load(&Overrides::default())?;
+            printed("token", token::mint(&config, &order, clock::now()))
+        }
+        Command::Translate { order } => printed("translate", translate::translate(&order, clock::now())),
+    }
+}
+
+fn printed(command: &str, result: Result<String, String>) -> Result<ExitCode, ExitCode> {
+    match result {
+        Ok(text) => Ok(printer::out(&text)),
+        Err(why) => {
+            printer::err(&format!("interlingua {command}: {why}"));
+            Err(ExitCode::from(USAGE))
         }
     }
 }

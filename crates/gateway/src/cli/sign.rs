@@ -5,13 +5,16 @@ use std::{fmt::Write, fs, net::SocketAddr};
 use clap::Args;
 use gateway_auth::Presented;
 use gateway_core::Timestamp;
-use gateway_dialect::Verb;
+use gateway_dialect::{Action, Naming};
 use http::{HeaderMap, Method, uri::PathAndQuery};
 
 use super::shell::quote;
-use crate::config::{
-    Config, DEFAULT_PATH, MountConfig,
-    routing::{below, longest_prefix},
+use crate::{
+    config::{
+        Config, DEFAULT_PATH, MountConfig,
+        routing::{below, longest_prefix},
+    },
+    demo,
 };
 
 /// What to sign.
@@ -99,11 +102,16 @@ pub fn curl(config: &Config, order: &Order, now: Timestamp) -> Result<String, St
 /// The `interlingua sign` line to try on a mount: its first route that reads, for its first client.
 #[must_use]
 pub fn example(config: &Config, mount: &MountConfig) -> Option<String> {
-    let route = mount.dialect.routes().iter().find(|route| route.verb == Verb::Get)?;
+    let route = mount.dialect.routes().iter().find(|route| route.action == Action::Read)?;
     let (prefix, client) = (mount.prefixes.first()?, mount.clients.first()?);
-    let id = format!("{}-user-42", mount.dialect.name());
-    let segments = route.template.split('/');
-    let path: Vec<_> = segments.map(|part| if part.starts_with('{') { id.as_str() } else { part }).collect();
+    let segment = |part: &'static str| match mount.dialect.naming() {
+        _ if !part.starts_with('{') => part,
+        Naming::InPath(parameter) if part.trim_matches(['{', '}']) == parameter => demo::PROJECT,
+        Naming::InPath(_) => demo::EXTERNAL_ID,
+        Naming::Canonical => demo::USER,
+        Naming::External => "partner-user-42",
+    };
+    let path: Vec<_> = route.template.split('/').map(segment).collect();
     let url = format!("http://{}{prefix}{}", reachable(config.server.listen), path.join("/"));
     // A host that the URL does not name is found by the target alone.
     let url = if mount.host.is_some() { format!("{prefix}{}", path.join("/")) } else { url };

@@ -46,6 +46,8 @@ pub struct Config {
     pub log: Log,
     /// Where users live.
     pub store: StoreConfig,
+    /// Whether the demo's user is made when the store has none such.
+    pub demo_user: bool,
     /// The mounts, in the order of the file; at least one.
     pub mounts: Vec<MountConfig>,
     /// True where a credential is a shipped one. Then both listeners are on loopback.
@@ -232,6 +234,7 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, Report> {
         server: tables.server,
         log: tables.log,
         store: tables.store,
+        demo_user: tables.demo_user,
         mounts: read.mounts,
         uses_demo_credentials,
         warnings,

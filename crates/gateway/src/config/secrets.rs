@@ -11,7 +11,14 @@ use std::{
 use gateway_dialect::{Secret, SecretSource};
 
 /// The credentials of the shipped configuration, known to everybody; they work on loopback only.
-const DEMO: &[&str] = &["demo-partner-key", "demo-partner-secret"];
+const DEMO: &[&str] = &[
+    "demo-partner-key",
+    "demo-partner-secret",
+    "demo-service-token",
+    "demo-jwt-secret",
+    "demo-access-token",
+    "demo-supplier-secret",
+];
 
 /// No secret is longer; a file that is was named by mistake.
 const MAX_BYTES: u64 = 64 * 1024;

@@ -20,6 +20,7 @@ pub(super) struct Tables {
     pub(super) server: Server,
     pub(super) log: Log,
     pub(super) store: StoreConfig,
+    pub(super) demo_user: bool,
     /// Where `listen` and `admin` stand; `None` for a flag.
     places: [Option<Span>; 2],
 }
@@ -28,7 +29,10 @@ pub(super) fn read(root: &mut Options<'_>, overrides: &Overrides) -> Tables {
     let (server, places) = server(root.table_or_empty("server"), overrides);
     let log = log(root.table_or_empty("log"));
     let store = store(root.table_or_empty("store"), overrides);
-    Tables { server, log, store, places }
+    let mut demo = root.table_or_empty("demo");
+    let demo_user = demo.flag("user", false);
+    demo.finish();
+    Tables { server, log, store, demo_user, places }
 }
 
 impl Tables {
