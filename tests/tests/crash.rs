@@ -67,18 +67,8 @@ fn verify(address: std::net::SocketAddr, sent: &[Sent]) {
         match &one.answer {
             Some(first) => {
                 assert!(matches!(first.status, 200 | 201), "{:?}: {}", one.party, first.status);
-                assert_eq!(
-                    (again.status, &again.body),
-                    (first.status, &first.body),
-                    "{} lost",
-                    one.external_id
-                );
-                assert_eq!(
-                    again.header("idempotency-replayed"),
-                    Some("true"),
-                    "{} done twice",
-                    one.external_id
-                );
+                assert_eq!((again.status, &again.body), (first.status, &first.body), "{} lost", one.user);
+                assert_eq!(again.header("idempotency-replayed"), Some("true"), "{} done twice", one.user);
                 assert_eq!(connection.send(&one.party.read(one.user)).unwrap().status, 200);
             }
             // Never answered: done or not, but the key now has one answer, and its user is there.

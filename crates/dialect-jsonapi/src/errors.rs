@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     document::escaped,
     negotiate::MEDIA_TYPE,
-    wire::{LINKED_IDENTITY, wire_error, wire_problem},
+    wire::{LINKED_IDENTITY_DETAIL, wire_error},
 };
 
 #[derive(Serialize)]
@@ -64,7 +64,7 @@ pub(crate) fn render(error: &Error, request_id: &str, table: &FieldTable, strict
     if errors.is_empty() {
         let (title, detail) = match (error.kind, error.message.as_deref()) {
             (ErrorKind::Forbidden | ErrorKind::Malformed, Some(message)) => (message, None),
-            (ErrorKind::LinkedIdentityMissing, _) => (title, Some(LINKED_IDENTITY)),
+            (ErrorKind::LinkedIdentityMissing, _) => (title, Some(LINKED_IDENTITY_DETAIL)),
             (_, message) => (title, message),
         };
         errors.push(ErrorObject {
@@ -113,4 +113,21 @@ fn of_attribute(attr: Attr, table: &FieldTable) -> String {
 fn capitalized(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Details that differ from the common ones, by the pointer of what they are about.
+fn wire_problem(pointer: &str, problem: Problem) -> String {
+    let text = match (pointer, problem) {
+        ("/errors", _) => "Must not stand beside data",
+        ("/data/type", Problem::Mismatch) => "Must be the type of the resource",
+        ("/data/id", Problem::Mismatch) => "Must be the id in the URL",
+        ("/data/id", Problem::ReadOnly) => "Cannot be chosen by the client",
+        ("/data/relationships", Problem::ReadOnly) => "Relationships are not supported",
+        ("/data/attributes/address/country", Problem::Region) => "Must fit the region of the address",
+        ("/data/attributes/address/houseNo" | "/data/attributes/address/postalCode", Problem::NotText) => {
+            "Must be a string or an integer"
+        }
+        _ => return problem.to_string(),
+    };
+    text.to_owned()
 }

@@ -1,6 +1,6 @@
 //! The wire format: routes, vocabulary, errors (section C of the wire reference).
 
-use gateway_core::{Attr, ErrorKind, Problem};
+use gateway_core::{Attr, ErrorKind};
 use gateway_dialect::{
     Access::{Optional, ReadOnly, Required},
     Action, COUNTRY, Clear, EMAIL, Field, FieldTable, LOCALE, ReadOnly as OnReadOnly, Route, SECONDS,
@@ -79,27 +79,9 @@ pub(crate) const fn wire_error(kind: ErrorKind, malformed: u16) -> (u16, &'stati
     }
 }
 
-/// What the seed says beside a missing linked identity.
-pub(crate) const LINKED_IDENTITY: &str = "Linked identity is needed to access this resource, please check why the user does not have a linked identity";
+pub(crate) const LINKED_IDENTITY_DETAIL: &str = "Linked identity is needed to access this resource, please check why the user does not have a linked identity";
 const NOT_ACCEPTABLE: &str =
     r#"request needs to be send with "Accept" header, containing value: "application/vnd.api+json""#;
 const UNSUPPORTED_MEDIA_TYPE: &str =
     r#"request needs to be send with "Content-Type" header, containing value: "application/vnd.api+json""#;
 const KEY_IN_FLIGHT: &str = "A request with this Idempotency-Key is still being processed";
-
-/// Details that differ from the common ones, by the pointer of what they are about.
-pub(crate) fn wire_problem(pointer: &str, problem: Problem) -> String {
-    let text = match (pointer, problem) {
-        ("/errors", _) => "Must not stand beside data",
-        ("/data/type", Problem::Mismatch) => "Must be the type of the resource",
-        ("/data/id", Problem::Mismatch) => "Must be the id in the URL",
-        ("/data/id", Problem::ReadOnly) => "Cannot be chosen by the client",
-        ("/data/relationships", Problem::ReadOnly) => "Relationships are not supported",
-        ("/data/attributes/address/country", Problem::Region) => "Must fit the region of the address",
-        ("/data/attributes/address/houseNo" | "/data/attributes/address/postalCode", Problem::NotText) => {
-            "Must be a string or an integer"
-        }
-        _ => return problem.to_string(),
-    };
-    text.to_owned()
-}

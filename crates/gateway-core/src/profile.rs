@@ -67,6 +67,15 @@ impl Profile {
         self.slot(attr).and_then(Value::as_text)
     }
 
+    /// The text of a stored document.
+    #[must_use]
+    pub fn text_of_document(&self, attr: Attr) -> Option<&str> {
+        match self.slot(attr)? {
+            Value::Document(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Applies changes in order, the last to an attribute winning; true when anything changed.
     ///
     /// A value equal to what the attribute already reads as is no change, so that a fallback or a

@@ -74,7 +74,7 @@ impl<S: UserStore> Gateway<S> {
     }
 
     async fn create(&self, visit: &Visit<'_>, creation: &Creation) -> Result<Executed<'_>, Error> {
-        let user = new_user(visit, creation)?;
+        let user = self.new_user(visit, creation)?;
         let dialect = &visit.mount.config.dialect;
         let ruling = Ruling { site: &visit.site, before: None, after: &user, changes: &creation.changes };
         // A bad field is told before a taken id, a broken rule after it (decision 2).
@@ -121,6 +121,7 @@ impl<S: UserStore> Gateway<S> {
         let dialect = &visit.mount.config.dialect;
         let mut changes = changes.to_vec();
         dialect.settle(&before, &mut changes);
+        self.vault.seal(before.id, Some(&before), &mut changes)?;
         let next = before.changed(&changes, visit.site.now).map(Arc::new);
         let after = next.as_ref().unwrap_or(&before);
         dialect.judge(&Ruling { site: &visit.site, before: Some(&before), after, changes: &changes })?;
@@ -177,6 +178,26 @@ impl<S: UserStore> Gateway<S> {
         let user = found.map_err(store_error)?.filter(|user| user.status != Status::Closed);
         user.ok_or_else(|| ErrorKind::NotFound.into())
     }
+
+    /// The user of a creation, not yet in the store.
+    fn new_user(&self, visit: &Visit<'_>, creation: &Creation) -> Result<User, Error> {
+        let now = visit.site.now;
+        let id = creation.id.unwrap_or_else(|| new_id(now));
+        let mut user = User::new(id, creation.status, now);
+        let mut changes = creation.changes.clone();
+        self.vault.seal(id, None, &mut changes)?;
+        user.profile.apply(&changes);
+        match visit.site.reach {
+            Reach::All => {}
+            Reach::Nobody => return Err(ErrorKind::NotFound.into()),
+            Reach::Namespace(namespace) => {
+                let external_id = creation.external_id.clone().or_else(|| ExternalId::parse(&id.to_string()));
+                let link = |external_id| Link { namespace: namespace.clone(), external_id };
+                user.links.extend(external_id.map(link));
+            }
+        }
+        Ok(user)
+    }
 }
 
 fn sees(reach: &Reach, user: &User) -> bool {
@@ -185,24 +206,6 @@ fn sees(reach: &Reach, user: &User) -> bool {
         Reach::Nobody => false,
         Reach::Namespace(namespace) => user.external_id(namespace).is_some(),
     }
-}
-
-/// The user of a creation, not yet in the store.
-fn new_user(visit: &Visit<'_>, creation: &Creation) -> Result<User, Error> {
-    let now = visit.site.now;
-    let id = creation.id.unwrap_or_else(|| new_id(now));
-    let mut user = User::new(id, creation.status, now);
-    user.profile.apply(&creation.changes);
-    match visit.site.reach {
-        Reach::All => {}
-        Reach::Nobody => return Err(ErrorKind::NotFound.into()),
-        Reach::Namespace(namespace) => {
-            let external_id = creation.external_id.clone().or_else(|| ExternalId::parse(&id.to_string()));
-            let link = |external_id| Link { namespace: namespace.clone(), external_id };
-            user.links.extend(external_id.map(link));
-        }
-    }
-    Ok(user)
 }
 
 /// A version 7 UUID: new users stand together in the store.

@@ -21,3 +21,4 @@ pub mod server;
 pub mod service;
 mod stops;
 pub mod store_metrics;
+pub mod vault;

@@ -34,6 +34,7 @@ use crate::{
     server::{self, ListenerLimits, Respond},
     service::{Gateway, Limits},
     store_metrics,
+    vault::Vault,
 };
 
 /// An address cannot be bound (`EX_UNAVAILABLE` of sysexits.h).
@@ -82,7 +83,9 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let banner = banner(&config, &listener, &admin_listener);
     let (server, mounts) = (config.server, config.mounts.into_iter().map(Mount::new).collect());
     let limits = Limits { body: server.body_timeout, work: server.request_timeout };
-    let gateway = Arc::new(Gateway::new(store, mounts, limits, Arc::new(clock::now), metrics));
+    let vault = Vault::new(config.secrets_key.as_ref());
+    let gateway = Gateway::new(store, mounts, limits, Arc::new(clock::now), metrics).with_vault(vault);
+    let gateway = Arc::new(gateway);
 
     let exit = Arc::new(AtomicU8::new(0));
     let draining = Arc::new(AtomicBool::new(false));

@@ -20,6 +20,7 @@ use crate::{
     metrics::Metrics,
     mount::Mount,
     queue::Queues,
+    vault::Vault,
 };
 
 /// What a request takes at most, apart from its size, which a mount bounds.
@@ -38,6 +39,7 @@ pub struct Gateway<S> {
     pub(crate) limits: Limits,
     clock: Clock,
     pub(crate) metrics: Metrics,
+    pub(crate) vault: Vault,
     /// One turn for each Idempotency-Key in flight.
     pub(crate) keys: Queues<LedgerKey>,
     /// One turn for each user being written.
@@ -79,7 +81,23 @@ impl<S: UserStore> Gateway<S> {
     /// A gateway over a store.
     #[must_use]
     pub fn new(store: S, mounts: Vec<Mount>, limits: Limits, clock: Clock, metrics: Metrics) -> Self {
-        Self { store, mounts, limits, clock, metrics, keys: Queues::default(), writers: Queues::default() }
+        let vault = Vault::default();
+        Self {
+            store,
+            mounts,
+            limits,
+            clock,
+            metrics,
+            vault,
+            keys: Queues::default(),
+            writers: Queues::default(),
+        }
+    }
+
+    /// The same, with secret documents sealed.
+    #[must_use]
+    pub fn with_vault(self, vault: Vault) -> Self {
+        Self { vault, ..self }
     }
 
     /// The store.

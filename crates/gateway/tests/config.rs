@@ -65,9 +65,11 @@ fn the_shipped_file_is_valid() {
     assert!(config.uses_demo_credentials);
     assert_eq!(config.server.listen, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(config.log.level, LogLevel::Info);
-    assert_eq!(config.mounts.len(), 1);
+    assert_eq!(config.mounts.len(), 4);
     assert_eq!(config.mounts[0].prefixes, ["/partner/v1"]);
-    assert_eq!(config.warnings, [""; 0]);
+    // The demo's two mounts of bearer tokens share a key, as the documents' examples do.
+    assert_eq!(config.warnings.len(), 1);
+    assert_shows(&config.warnings[0], &["`social` and `user`", "without an `audience`"]);
 }
 
 /// Every key that the shipped file comments out is one that the gateway knows.
@@ -82,7 +84,10 @@ fn the_shipped_comments_are_true() {
     assert!(shipped.lines().filter(is_key).count() > 10);
     let all: Vec<_> = shipped.lines().map(|line| if is_key(&line) { &line[2..] } else { line }).collect();
     let report = refused(&all.join("\n"));
-    assert_shows(&report, &["`INTERLINGUA_KEY` is not set", ": 1 mistake"]);
+    assert_shows(
+        &report,
+        &["`INTERLINGUA_KEY` is not set", "`INTERLINGUA_SECRETS_KEY` is not set", ": 2 mistakes"],
+    );
 }
 
 #[test]

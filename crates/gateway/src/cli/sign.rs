@@ -68,7 +68,11 @@ pub fn curl(config: &Config, order: &Order, now: Timestamp) -> Result<String, St
     };
     let signature = place.mount.authenticator.sign(&order.client, &request, now).ok_or_else(|| {
         let (mount, known) = (&place.mount.name, place.mount.clients.join(", "));
-        format!("mount `{mount}` has no client `{}`; its clients are: {known}", order.client)
+        let client = &order.client;
+        if mount_has(place.mount, client) {
+            return format!("the configuration holds only a digest of the credential of `{client}`");
+        }
+        format!("mount `{mount}` has no client `{client}`; its clients are: {known}")
     })?;
 
     let mut command = "curl -sS -i".to_owned();
@@ -120,6 +124,10 @@ pub fn example(config: &Config, mount: &MountConfig) -> Option<String> {
         add(&mut line, " --config", &config.path.display().to_string());
     }
     Some(line + " | sh")
+}
+
+fn mount_has(mount: &MountConfig, client: &str) -> bool {
+    mount.clients.iter().any(|name| **name == *client)
 }
 
 fn add(command: &mut String, flag: &str, word: &str) {

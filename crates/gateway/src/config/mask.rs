@@ -8,7 +8,16 @@ use gateway_dialect::{Entry, OptionValue, Span, closest};
 use super::secrets::Reference;
 
 /// Names whose values are secret, alone or as the end of a longer name.
-const NAMES: [&str; 5] = ["api_key", "secret", "encryption_key", "password", "token"];
+const NAMES: [&str; 8] = [
+    "api_key",
+    "secret",
+    "encryption_key",
+    "password",
+    "token",
+    "token_sha256",
+    "password_sha256",
+    "password_argon2",
+];
 
 /// The text with its secrets starred out, byte for byte as long. `keys` are keys whose values are
 /// hidden whatever they are called: an unknown key may be any known one, misspelt.

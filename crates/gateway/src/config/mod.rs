@@ -36,7 +36,6 @@ pub use self::report::Report;
 pub const DEFAULT_PATH: &str = "config/interlingua.toml";
 
 /// A validated configuration.
-#[derive(Debug)]
 pub struct Config {
     /// The file that it was read from.
     pub path: PathBuf,
@@ -46,6 +45,8 @@ pub struct Config {
     pub log: Log,
     /// Where users live.
     pub store: StoreConfig,
+    /// Seals secret documents before they reach the store.
+    pub secrets_key: Option<[u8; 32]>,
     /// Whether the demo's user is made when the store has none such.
     pub demo_user: bool,
     /// The mounts, in the order of the file; at least one.
@@ -234,11 +235,23 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, Report> {
         server: tables.server,
         log: tables.log,
         store: tables.store,
+        secrets_key: tables.secrets_key,
         demo_user: tables.demo_user,
         mounts: read.mounts,
         uses_demo_credentials,
         warnings,
     })
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("path", &self.path)
+            .field("server", &self.server)
+            .field("store", &self.store)
+            .field("mounts", &self.mounts)
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for StoreConfig {

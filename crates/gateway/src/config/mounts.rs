@@ -20,7 +20,7 @@ const REQUESTS: std::ops::RangeInclusive<i64> = 1..=1_000_000;
 const PER_S: std::ops::RangeInclusive<i64> = 1..=86_400;
 
 /// Where an authenticator may keep secrets; they are tried though it is not known which it is.
-const SECRETS: &[&str] = &["api_key", "secret"];
+const SECRETS: &[&str] = &["api_key", "secret", "token", "jwt_secret", "password"];
 
 pub(super) struct Mounts {
     pub(super) mounts: Vec<MountConfig>,
@@ -48,11 +48,31 @@ pub(super) fn read(root: &mut Options<'_>, text: &str, max_body_bytes: usize) ->
     }
     duplicate_names(claims.iter().filter_map(|one| one.name.as_ref()), "mount", text, &mut read.mistakes);
     duplicate_prefixes(&claims, text, &mut read.mistakes);
+    read.warnings.extend(shared_keys(&read.mounts));
     for mount in read.mounts.iter().filter(|mount| mount.clients.is_empty()) {
         read.warnings
             .push(format!("mount `{}` has no [[mount.client]]: it refuses every request", mount.name));
     }
     read
+}
+
+/// Mounts that take each other's tokens: a key in common, and no audience to tell whose a token is.
+fn shared_keys(mounts: &[MountConfig]) -> Vec<String> {
+    let mut owners: BTreeMap<[u8; 32], Vec<&str>> = BTreeMap::new();
+    for mount in mounts {
+        for key in mount.authenticator.keys_without_audience() {
+            let owners = owners.entry(key).or_default();
+            if !owners.contains(&&*mount.name) {
+                owners.push(&mount.name);
+            }
+        }
+    }
+    let shared = owners.into_values().filter(|owners| owners.len() > 1);
+    let warn = |owners: Vec<&str>| {
+        let names = owners.join("` and `");
+        format!("mounts `{names}` share a `jwt_secret` without an `audience`: each takes the other's tokens")
+    };
+    shared.map(warn).collect()
 }
 
 fn one(

@@ -20,6 +20,7 @@ pub(super) struct Tables {
     pub(super) server: Server,
     pub(super) log: Log,
     pub(super) store: StoreConfig,
+    pub(super) secrets_key: Option<[u8; 32]>,
     pub(super) demo_user: bool,
     /// Where `listen` and `admin` stand; `None` for a flag.
     places: [Option<Span>; 2],
@@ -28,11 +29,11 @@ pub(super) struct Tables {
 pub(super) fn read(root: &mut Options<'_>, overrides: &Overrides) -> Tables {
     let (server, places) = server(root.table_or_empty("server"), overrides);
     let log = log(root.table_or_empty("log"));
-    let store = store(root.table_or_empty("store"), overrides);
+    let (store, secrets_key) = store(root.table_or_empty("store"), overrides);
     let mut demo = root.table_or_empty("demo");
     let demo_user = demo.flag("user", false);
     demo.finish();
-    Tables { server, log, store, demo_user, places }
+    Tables { server, log, store, secrets_key, demo_user, places }
 }
 
 impl Tables {
@@ -97,8 +98,9 @@ fn log(mut options: Options<'_>) -> Log {
     log
 }
 
-fn store(mut options: Options<'_>, overrides: &Overrides) -> StoreConfig {
+fn store(mut options: Options<'_>, overrides: &Overrides) -> (StoreConfig, Option<[u8; 32]>) {
     options.choice("kind", &[("embedded", ())], ());
+    let secrets_key = key(&mut options, "secrets_key");
     let mut embedded = options.table_or_empty("embedded");
     let path = embedded.text("path");
     if path.as_deref().is_some_and(str::is_empty) {
@@ -113,18 +115,19 @@ fn store(mut options: Options<'_>, overrides: &Overrides) -> StoreConfig {
             .integer("cache_bytes", CACHE_BYTES)
             .and_then(|bytes| u64::try_from(bytes).ok())
             .unwrap_or(64 * 1024 * 1024),
-        encryption_key: encryption_key(&mut embedded),
+        encryption_key: key(&mut embedded, "encryption_key"),
     };
     embedded.finish();
     options.finish();
-    store
+    (store, secrets_key)
 }
 
-fn encryption_key(options: &mut Options<'_>) -> Option<[u8; 32]> {
-    let secret = options.secret("encryption_key")?;
+/// A key of 32 bytes, by reference.
+fn key(options: &mut Options<'_>, name: &'static str) -> Option<[u8; 32]> {
+    let secret = options.secret(name)?;
     let key = key_bytes(&secret);
     if key.is_none() {
-        options.problem("encryption_key", "`encryption_key` must be 32 bytes, as 64 hex digits or in base64");
+        options.problem(name, format!("`{name}` must be 32 bytes, as 64 hex digits or in base64"));
     }
     key
 }
