@@ -3,7 +3,7 @@
 use std::sync::{Arc, Barrier};
 
 use gateway_testkit::client::{Connection, RawResponse};
-use tests::{Bed, Process, partner};
+use tests::{Bed, Process, partner, party::Party};
 use uuid::Uuid;
 
 const CLIENTS: usize = 50;
@@ -69,5 +69,35 @@ fn a_key_is_for_one_request() {
         let found = ["a", "b"]
             .map(|half| connection.send(&partner::read(&format!("{half}-{round}"))).unwrap().status);
         assert!(matches!(found, [200, 404] | [404, 200]), "{found:?}");
+    }
+}
+
+/// Many ask at once for a user who is not there yet: one makes it, all get it.
+#[test]
+fn a_user_is_made_once_for_all_who_ask() {
+    let bed = Bed::new();
+    let process = Process::start(&bed);
+    let start = Arc::new(Barrier::new(8));
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let (start, address) = (Arc::clone(&start), process.address);
+            std::thread::spawn(move || {
+                let mut connection = Connection::open(address).unwrap();
+                let ask = |round: u128| {
+                    start.wait();
+                    // No key: each is a request of its own.
+                    let mut request = Party::Update.create(Uuid::from_u128(round), Uuid::nil());
+                    request.headers.retain(|(name, _)| name != "Idempotency-Key");
+                    connection.send(&request).unwrap().status
+                };
+                (0..50).map(ask).collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    let statuses: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+    for round in 0..50 {
+        let mut of_round: Vec<_> = statuses.iter().map(|statuses| statuses[round]).collect();
+        of_round.sort_unstable();
+        assert_eq!(of_round, [200, 200, 200, 200, 200, 200, 200, 201], "round {round}");
     }
 }

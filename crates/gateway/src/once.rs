@@ -29,10 +29,11 @@ pub(crate) struct Claims {
     pub(crate) signature: Option<Claim>,
 }
 
-/// What came of a commit that was no failure.
-enum Commitment {
-    Done,
-    /// The user moved meanwhile.
+/// What came of a round that was no failure.
+enum Round {
+    /// The answer, and it is durable.
+    Done(Answer),
+    /// The user moved meanwhile, or came to be: load again.
     Stale,
     /// A guard was taken meanwhile: the ledger knows the answer.
     Claimed,
@@ -60,9 +61,9 @@ impl<S: UserStore> Gateway<S> {
         let mut operation = self.decode(visit, caller, request)?;
         for _ in 0..ATTEMPTS {
             match self.attempt(visit, &mut operation, claims, trace).await? {
-                (answer, Commitment::Done) => return Ok(answer),
-                (_, Commitment::Stale) => {}
-                (_, Commitment::Claimed) => {
+                Round::Done(answer) => return Ok(answer),
+                Round::Stale => {}
+                Round::Claimed => {
                     if let Some(answer) = self.replay(visit, claims, trace).await? {
                         return Ok(answer);
                     }
@@ -110,12 +111,19 @@ impl<S: UserStore> Gateway<S> {
         operation: &mut Operation,
         claims: Claims,
         trace: &mut Trace<'_>,
-    ) -> Result<(Answer, Commitment), Error> {
+    ) -> Result<Round, Error> {
         let result = match self.execute(visit, operation).await {
             Ok(executed) => self.commit(visit, executed, claims, trace).await,
             Err(error) => Err(error),
         };
         match result {
+            // Somebody else made the user between the look and the commit: it is there to be read.
+            Err(error)
+                if error.kind == ErrorKind::AlreadyExists
+                    && matches!(operation, Operation::ReadOrCreate(_)) =>
+            {
+                Ok(Round::Stale)
+            }
             Err(error) if error.kind.is_decided() => {
                 let external_id = operation.external_id();
                 let occasion =
@@ -123,13 +131,12 @@ impl<S: UserStore> Gateway<S> {
                 let answer = visit.mount.config.dialect.render(&error, &occasion);
                 // A refused request uses up its key, but not its signature (decision 18).
                 let claims = Claims { signature: None, ..claims };
-                let (answer, commitment) =
-                    self.commit(visit, Executed::unchanged(answer), claims, trace).await?;
-                if matches!(commitment, Commitment::Done) {
+                let round = self.commit(visit, Executed::unchanged(answer), claims, trace).await?;
+                if matches!(round, Round::Done(_)) {
                     trace.failed = Some(error.kind);
                     trace.cause = error.cause;
                 }
-                Ok((answer, commitment))
+                Ok(round)
             }
             result => result,
         }
@@ -141,7 +148,7 @@ impl<S: UserStore> Gateway<S> {
         executed: Executed<'_>,
         claims: Claims,
         trace: &mut Trace<'_>,
-    ) -> Result<(Answer, Commitment), Error> {
+    ) -> Result<Round, Error> {
         let Executed { answer, user, write, turn: _until_committed } = executed;
         let (now, kept) = (visit.site.now, claims.key.map(|_| pack(&answer)));
         let guard = |claim: Claim, answer| Guard {
@@ -152,15 +159,15 @@ impl<S: UserStore> Gateway<S> {
         let signature = claims.signature.map(|claim| guard(claim, Some(Arc::default())));
         let guards: Vec<_> = key.into_iter().chain(signature).collect();
         if write.is_none() && guards.is_empty() {
-            return Ok((answer, Commitment::Done));
+            return Ok(Round::Done(answer));
         }
         trace.committing = true;
         let committed = self.store.commit(Commit { write, guards, now }).await.map_err(store_error)?;
         trace.committing = false;
         match committed {
-            Committed::Done => Ok((answer, Commitment::Done)),
-            Committed::Stale => Ok((answer, Commitment::Stale)),
-            Committed::KeyTaken(_) => Ok((answer, Commitment::Claimed)),
+            Committed::Done => Ok(Round::Done(answer)),
+            Committed::Stale => Ok(Round::Stale),
+            Committed::KeyTaken(_) => Ok(Round::Claimed),
             Committed::Taken(UniqueKey::Link(_)) => Err(ErrorKind::AlreadyExists.into()),
             Committed::Taken(UniqueKey::Username(..)) => Err(ErrorKind::UsernameTaken.into()),
             Committed::Unknown => {
