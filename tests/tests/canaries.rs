@@ -8,10 +8,26 @@ use gateway_testkit::{
 };
 use tests::{Bed, Process, now};
 
-/// A value that is shorter, or one of these, may stand in a log by chance or by right (a namespace, an
-/// unknown name that decision 8 counts).
+/// A value that is shorter, or one of these, may stand in a log by chance or by right (a namespace, a
+/// part of a route, an unknown name that decision 8 counts).
 const MIN_CHARS: usize = 5;
-const PUBLIC: [&str; 6] = ["partner", "demo-par", "active", "pendingCompliance", "__proto__", "false"];
+const PUBLIC: [&str; 15] = [
+    "partner",
+    "demo-par",
+    "active",
+    "pendingCompliance",
+    "__proto__",
+    "false",
+    "replace",
+    "Users",
+    "users",
+    "admin",
+    "email",
+    "other",
+    "by-foreign-id",
+    "check-username",
+    "suggestions",
+];
 
 /// Everything in a request that must not come out: ids, credentials, every text in the body.
 fn canaries(request: &RawRequest, found: &mut BTreeSet<String>) {
@@ -61,10 +77,15 @@ async fn nothing_of_a_request_is_logged_or_counted() {
         }
     }
     let metrics = process.admin("/metrics").1;
-    let (_, log) = process.stop();
+    let (_, output) = process.stop();
+    // What is printed on start shows how to read the demo's user.
+    let log: Vec<_> = output.lines().filter(|line| line.starts_with('{')).collect();
+    let log = log.join("\n");
     assert!(log.lines().filter(|line| line.contains("interlingua::access")).count() > 100, "{log}");
     // A log says what day it is.
     found.remove(&now().date().to_string());
+    // Short numbers stand in every time and every id.
+    found.retain(|text| text.len() > 6 || !text.bytes().all(|b| b.is_ascii_digit()));
     let telling =
         found.iter().filter(|text| text.chars().count() >= MIN_CHARS && !PUBLIC.contains(&text.as_str()));
     let leaked: Vec<_> = telling.filter(|text| log.contains(*text) || metrics.contains(*text)).collect();

@@ -17,7 +17,7 @@ use gateway_dialect::{
 use http::{HeaderName, StatusCode};
 use serde::Serialize;
 
-use wire::{ROUTES, TABLE, wire_error, wire_problem};
+use wire::{ROUTES, TABLE, wire_error};
 
 const JSON: &str = "application/json";
 
@@ -159,6 +159,17 @@ fn field_error(error: &FieldError) -> WireFieldError {
         Place::Member(name) => (name.clone(), None),
     };
     WireFieldError { field, message: wire_problem(attr, error.problem) }
+}
+
+/// Messages that differ from the common ones (A.6).
+fn wire_problem(attr: Option<Attr>, problem: Problem) -> String {
+    match (attr, problem) {
+        (Some(Attr::BirthDate), Problem::Date | Problem::NotText) => {
+            "Must be a valid date in YYYY-MM-DD format".to_owned()
+        }
+        (Some(Attr::Email), Problem::NotText) => Problem::Email.to_string(),
+        (_, problem) => problem.to_string(),
+    }
 }
 
 fn create(site: &Site<'_>, body: &[u8]) -> Result<Decoded, Error> {

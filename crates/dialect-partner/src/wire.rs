@@ -1,6 +1,6 @@
 //! The wire format: routes, vocabulary, errors (section A of the wire reference).
 
-use gateway_core::{Attr, ErrorKind, Problem};
+use gateway_core::{Attr, ErrorKind};
 use gateway_dialect::{
     Access::{CreateOnly, Optional, ReadOnly, Required},
     Action, CANADIAN_OR_OTHER_POSTAL_CODE, COUNTRY, Clear, EMAIL, EXTERNAL_ID, FLAG, Field, FieldTable, ID,
@@ -83,16 +83,5 @@ pub(crate) const fn wire_error(kind: ErrorKind) -> (u16, &'static str, &'static 
             "internal_error",
             "The outcome of the request is not known. Please retry with the same Idempotency-Key.",
         ),
-    }
-}
-
-/// Messages that differ from the common ones (A.6).
-pub(crate) fn wire_problem(attr: Option<Attr>, problem: Problem) -> String {
-    match (attr, problem) {
-        (Some(Attr::BirthDate), Problem::Date | Problem::NotText) => {
-            "Must be a valid date in YYYY-MM-DD format".to_owned()
-        }
-        (Some(Attr::Email), Problem::NotText) => Problem::Email.to_string(),
-        (_, problem) => problem.to_string(),
     }
 }

@@ -1,6 +1,8 @@
 //! The codecs that only this dialect needs: each a pair of functions, inverse to each other for
 //! every value that the first accepts.
 
+use std::borrow::Cow;
+
 use gateway_core::{Point, Problem, Suspension, Timestamp, Value, check};
 use gateway_dialect::{Codec, Day, Json, URL, json, write_text};
 use time::{
@@ -15,11 +17,11 @@ const DEGREES: std::ops::RangeInclusive<f64> = -180.0..=180.0;
 /// Sanitised (decision 26).
 pub(crate) const USERNAME: Codec =
     Codec::new("username", "characters of `[a-zA-Z0-9._]`; others are deleted", read_username, write_text);
-/// Sanitised, and in lower case.
+/// Sanitised, and in lower case, also where it is stored otherwise.
 pub(crate) const LOWER_USERNAME: Codec =
-    Codec::new("lower-username", "as `username`, in lower case", read_lower_username, write_text);
-/// One line, trimmed; `""` is a value (decision 28).
-pub(crate) const NAME: Codec = Codec::new("trimmed", "text", read_name, write_text).chars(0, 255);
+    Codec::new("lower-username", "as `username`, in lower case", read_lower_username, write_lower);
+/// One line, trimmed, also where it is stored otherwise; `""` is a value (decision 28).
+pub(crate) const NAME: Codec = Codec::new("trimmed", "text", read_name, write_trimmed).chars(0, 255);
 /// Some lines; `""` is a value.
 pub(crate) const BIO: Codec = Codec::new("lines", "text", read_bio, write_text).chars(0, 300);
 /// An absolute http(s) URL, or `""`.
@@ -60,6 +62,10 @@ fn read_lower_username(codec: &Codec, json: &Json<'_>, today: Day) -> Result<Val
     read_username(codec, json, today)?.as_text().map(lower).ok_or(Problem::Username)
 }
 
+fn write_lower<'a>(value: &Value<'a>) -> Json<'a> {
+    value.as_text().map_or(Json::Null, |name| Json::Text(name.to_ascii_lowercase().into()))
+}
+
 fn read_name(codec: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
     let name = text(json)?.trim();
     check::length(name, codec.min, codec.max)?;
@@ -67,6 +73,14 @@ fn read_name(codec: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, P
         check::printable(name)?;
     }
     Ok(Value::text(name))
+}
+
+fn write_trimmed<'a>(value: &Value<'a>) -> Json<'a> {
+    match value {
+        Value::Text(Cow::Borrowed(name)) => Json::Text(name.trim().into()),
+        Value::Text(Cow::Owned(name)) => Json::Text(name.trim().to_owned().into()),
+        _ => Json::Null,
+    }
 }
 
 fn read_bio(codec: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {

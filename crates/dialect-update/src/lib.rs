@@ -11,12 +11,12 @@ mod wire;
 use std::sync::Arc;
 
 use gateway_core::{
-    Attr, Caller, Creation, Error, ErrorKind, ExternalId, FieldError, Locator, Operation, Outcome, Place,
-    Problem, Reach, Status, User, Value, View,
+    Attr, Caller, Change, Creation, Error, ErrorKind, ExternalId, FieldError, Locator, Operation, Outcome,
+    Place, Problem, Reach, Status, User, Value, View,
 };
 use gateway_dialect::{
-    Action, Answer, Decoded, Dialect, Expressed, FieldTable, Hygiene, Json, Mode, Naming, Occasion, Options,
-    Reading, Request, Route, Site, Target, Unset, json, refused_names,
+    Access, Action, Answer, Decoded, Dialect, Expressed, Field, FieldTable, Hygiene, Json, Mode, Naming,
+    Occasion, Options, Reading, Request, Route, Site, Target, json, refused_names,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -115,14 +115,26 @@ impl Dialect for Update {
         }
     }
 
+    /// Drops what says no more than what would have been answered (decision 5): a name but for the
+    /// space around it, an instant but for less than a millisecond.
+    fn settle(&self, before: &User, changes: &mut Vec<Change>) {
+        changes.retain(|change| {
+            let row = self.table.rows().iter().find(|row| row.attr == change.attr);
+            row.filter(|row| row.access != Access::WriteOnly).is_none_or(|row| {
+                answered(row, before.profile.get(row.attr).as_ref()) != answered(row, change.value.as_ref())
+            })
+        });
+    }
+
     fn encode(&self, site: &Site<'_>, outcome: &Outcome<'_>) -> Answer {
-        let found = |status, user| Answer::json(status, JSON, &self.shown(site, user));
+        let found = |status, user| Answer::json(status, JSON, &self.shown(site, user, |_| true));
         match *outcome {
             Outcome::Created(user) => found(StatusCode::CREATED, user),
             Outcome::Found(user) | Outcome::Updated(user) => found(StatusCode::OK, user),
             Outcome::Available(available) => Answer::json(StatusCode::OK, JSON, &Availability { available }),
             Outcome::Suggested(users) => {
-                let users: Vec<_> = users.iter().map(|user| suggested(self.shown(site, user))).collect();
+                let brief = |attr| attr != Attr::Metadata;
+                let users: Vec<_> = users.iter().map(|user| self.shown(site, user, brief)).collect();
                 Answer::json(StatusCode::OK, JSON, &users)
             }
             // No route of this dialect leads here.
@@ -243,18 +255,12 @@ impl Update {
         name.ok_or_else(|| bad_parameter(USERNAME_PARAMETER))
     }
 
-    /// The nine members, always all (decision 23).
-    fn shown<'a>(&'a self, site: &Site<'a>, user: &'a User) -> Json<'a> {
+    /// The nine members, always all (decision 23); fewer where some are not `wanted`.
+    fn shown<'a>(&'a self, site: &Site<'a>, user: &'a User, wanted: fn(Attr) -> bool) -> Json<'a> {
         let view = View { user, namespace: site.reach.namespace(), now: site.now };
-        let mut shown = self.table.write(&view, Unset::Null);
-        if let Json::Object(members) = &mut shown {
-            for (_, value) in
-                members.iter_mut().filter(|(name, value)| name == "metadata" && *value == Json::Null)
-            {
-                *value = Json::Object(Vec::new());
-            }
-        }
-        shown
+        let rows = self.table.rows().iter().filter(|row| row.access != Access::WriteOnly && wanted(row.attr));
+        let member = |row: &'a Field| (row.path().1.into(), answered(row, view.get(row.attr).as_ref()));
+        Json::Object(rows.map(member).collect())
     }
 
     /// The first bad field, or the bad parameter (decision 27; B.6).
@@ -277,6 +283,15 @@ impl Update {
     }
 }
 
+/// What a value, or none, is answered as.
+fn answered<'a>(row: &Field, value: Option<&Value<'a>>) -> Json<'a> {
+    match value {
+        Some(value) => row.codec.write(value),
+        None if row.attr == Attr::Metadata => Json::Object(Vec::new()),
+        None => Json::Null,
+    }
+}
+
 /// A reading without bad fields.
 fn sound(reading: Reading) -> Result<Reading, Error> {
     if reading.errors.is_empty() { Ok(reading) } else { Err(Error::invalid(reading.errors)) }
@@ -284,14 +299,6 @@ fn sound(reading: Reading) -> Result<Reading, Error> {
 
 fn bad_parameter(name: &'static str) -> Error {
     Error::invalid(vec![FieldError { place: Place::Parameter(name), problem: Problem::Required }])
-}
-
-/// Suggestions come without metadata (decision 24).
-fn suggested(mut shown: Json<'_>) -> Json<'_> {
-    if let Json::Object(members) = &mut shown {
-        members.retain(|(name, _)| name != "metadata");
-    }
-    shown
 }
 
 /// The details are a constant: what really happened is for the log.

@@ -89,11 +89,6 @@ fn one(
     let namespace = options.required_text("namespace");
     let cors = Cors::read(&mut options);
     let max_body_bytes = size(&mut options, "max_body_bytes", BODY_BYTES).unwrap_or(max_body_bytes);
-    let unknown_fields = options.choice(
-        "unknown_fields",
-        &[("ignore", UnknownFields::Ignore), ("reject", UnknownFields::Reject)],
-        UnknownFields::Ignore,
-    );
     let rate_limit = rate_limit(&mut options);
     let replay_protection = options.flag("replay_protection", false);
     let public_prefix = options
@@ -110,6 +105,11 @@ fn one(
         return (claims, None);
     };
     let dialect = (row.dialect)(&mut options);
+    let unknown_fields = options.choice(
+        "unknown_fields",
+        &[("ignore", UnknownFields::Ignore), ("reject", UnknownFields::Reject)],
+        dialect.unknown_fields(),
+    );
     let namespace = mount_namespace(&options, namespace.as_deref(), dialect.naming());
     let authenticator = (row.authenticator)(&mut options, &mut clients);
     options.finish();
