@@ -1,6 +1,6 @@
 //! The request document: `{"data":{"type","id","attributes"}}` around the vocabulary (decision 32).
 
-use gateway_core::{Error, ErrorKind, FieldError, Place, Problem, UserId};
+use gateway_core::{Attr, Change, Error, ErrorKind, FieldError, Place, Problem, UserId, Value};
 use gateway_dialect::{Field, FieldTable, Json, Mode, Reading, Request, Site, UnknownFields, json};
 
 /// Members that JSON:API gives a document, and a resource in it; what is none of them is unknown.
@@ -69,6 +69,14 @@ pub(crate) fn read(
     if site.unknown_fields == UnknownFields::Reject {
         let refused = |(pointer, _): &(String, String)| member(pointer, Problem::Unknown);
         errors.extend(strangers.iter().map(refused));
+    }
+    if let (Identity::Path(_), [only]) = (identity, &errors[..])
+        && only.place == Place::Attr(Attr::CreatedAt)
+        && let Some(text) = attributes.get("createdAt").and_then(Json::as_text)
+    {
+        // Only with the user at hand can one sent back be told from another (decisions 5 and 8).
+        reading.changes.push(Change::set(Attr::CreatedAt, Value::text(text)));
+        errors.clear();
     }
     if !errors.is_empty() {
         return Err(Error::invalid(errors));

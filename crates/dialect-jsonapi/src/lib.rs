@@ -16,11 +16,11 @@ use std::{borrow::Cow, sync::Arc};
 
 use gateway_core::{
     Attr, Caller, Change, Creation, Error, ErrorKind, FieldError, Locator, Operation, Outcome, Problem,
-    Reach, Status, User, UserId, View, check,
+    Reach, Status, User, UserId, Value, View, check,
 };
 use gateway_dialect::{
     Access, Action, Answer, Decoded, Dialect, Expressed, Field, FieldTable, Hygiene, Json, Mode, Naming,
-    Occasion, Options, Request, Route, Ruling, Site, Target, Unset, Verb,
+    Occasion, Options, Request, Route, Ruling, SECONDS, Site, Target, Unset, Verb,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -128,8 +128,8 @@ impl Dialect for JsonApi {
         Naming::Canonical
     }
 
-    fn request_id_header(&self) -> HeaderName {
-        HeaderName::from_static("request-id")
+    fn request_id_header(&self) -> Option<HeaderName> {
+        Some(HeaderName::from_static("request-id"))
     }
 
     fn media_type(&self) -> &'static str {
@@ -179,12 +179,20 @@ impl Dialect for JsonApi {
         }
     }
 
-    /// What reads as unset here is not cleared: an empty text that another dialect wrote (decision 5).
+    /// What reads as unset here is not cleared, an empty text that another dialect wrote; and the time
+    /// of creation may be sent back (decision 5).
     fn settle(&self, before: &User, changes: &mut Vec<Change>) {
-        changes.retain(|change| change.value.is_some() || before.profile.text(change.attr) != Some(""));
+        let created = SECONDS.write(&Value::Instant(before.created_at));
+        changes.retain(|change| match &change.value {
+            Some(value) => change.attr != Attr::CreatedAt || value.as_text() != created.as_text(),
+            None => before.profile.text(change.attr) != Some(""),
+        });
     }
 
     fn judge(&self, ruling: &Ruling<'_>) -> Result<(), Error> {
+        if ruling.changes.iter().any(|change| change.attr == Attr::CreatedAt) {
+            return Err(Error::invalid(vec![FieldError::attr(Attr::CreatedAt, Problem::ReadOnly)]));
+        }
         final_region(ruling)
     }
 

@@ -172,7 +172,7 @@ fn bad_documents_have_a_status_by_conformance() {
         (r#"{"data":{"type":"User"}}"#, Some("/data"), 422, 422),
         (&with("{}").replace("User", "Account"), Some("/data/type"), 422, 409),
         (&with("{}").replace("c0da", "c0db"), Some("/data/id"), 422, 409),
-        (&with("{\"createdAt\":\"2021-09-01T23:12:56Z\"}"), Some("/data/attributes/createdAt"), 403, 403),
+        (&with("{\"createdAt\":null}"), Some("/data/attributes/createdAt"), 403, 403),
         (&with("{\"address\":7}"), Some("/data/attributes/address"), 422, 422),
         (&with("{\"address\":{\"country\":\"XX\"}}"), Some("/data/attributes/address/country"), 422, 422),
     ] {
@@ -374,4 +374,18 @@ fn bad_options_are_told_where_they_stand() {
     ]);
     assert_eq!(problems.len(), 4);
     assert!(problems.iter().any(|problem| problem.span == (7..8)));
+}
+
+/// Decision 5: what was answered may be sent back; decision 8: nothing else is a time of creation.
+#[test]
+fn only_the_time_of_creation_itself_may_be_sent_back() {
+    let before = blank();
+    let mut same = vec![Change::set(
+        Attr::CreatedAt,
+        SECONDS.write(&Value::Instant(before.created_at)).as_text().map(Value::text).unwrap(),
+    )];
+    let mut other = vec![Change::set(Attr::CreatedAt, Value::text("1999-01-01T00:00:00Z"))];
+    pace().settle(&before, &mut same);
+    pace().settle(&before, &mut other);
+    assert_eq!((same.len(), other.len()), (0, 1));
 }

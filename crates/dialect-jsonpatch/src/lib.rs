@@ -72,9 +72,9 @@ impl Dialect for JsonPatch {
         UnknownFields::Reject
     }
 
-    /// No answer of this dialect carries one (decision 11); the gateway must be told a name all the same.
-    fn request_id_header(&self) -> HeaderName {
-        HeaderName::from_static("x-request-id")
+    /// No answer of this dialect carries one (decision 11).
+    fn request_id_header(&self) -> Option<HeaderName> {
+        None
     }
 
     fn media_type(&self) -> &'static str {
@@ -102,7 +102,7 @@ impl Dialect for JsonPatch {
         match *outcome {
             Outcome::Created(_) => Answer::empty(StatusCode::CREATED, Hygiene::None),
             Outcome::Updated(_) => Answer::empty(StatusCode::OK, Hygiene::None),
-            Outcome::Found(user) => guarded(Answer::json(StatusCode::OK, JSON, &shown(site, user))),
+            Outcome::Found(user) => Answer::json(StatusCode::OK, JSON, &shown(site, user)),
             // No route of this dialect leads to the others.
             Outcome::Deleted | Outcome::Available(_) | Outcome::Suggested(_) => {
                 Answer::empty(StatusCode::NO_CONTENT, Hygiene::None)
@@ -113,7 +113,7 @@ impl Dialect for JsonPatch {
     fn render(&self, error: &Error, occasion: &Occasion<'_>) -> Answer {
         let (status, code, message) = spoken(error, occasion);
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let answer = guarded(Answer::json(status, JSON, &ErrorBody { message, code })).retry_after(error);
+        let answer = Answer::json(status, JSON, &ErrorBody { message, code }).retry_after(error);
         if status == StatusCode::UNAUTHORIZED {
             return answer.header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
         }
@@ -132,13 +132,6 @@ impl Dialect for JsonPatch {
             .collect();
         serde_json::to_vec(&operations).unwrap_or_default()
     }
-}
-
-/// What every answer with a body carries; there is no request id in this dialect (decision 11).
-fn guarded(answer: Answer) -> Answer {
-    Answer { hygiene: Hygiene::None, ..answer }
-        .header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
-        .header(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
 }
 
 /// The create fields; one whose value could not be sent back is left out (E.3, 7).

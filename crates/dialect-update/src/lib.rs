@@ -79,8 +79,8 @@ impl Dialect for Update {
         Naming::InPath("projectId")
     }
 
-    fn request_id_header(&self) -> HeaderName {
-        HeaderName::from_static("x-request-id")
+    fn request_id_header(&self) -> Option<HeaderName> {
+        Some(HeaderName::from_static("x-request-id"))
     }
 
     fn media_type(&self) -> &'static str {

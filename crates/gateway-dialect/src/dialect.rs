@@ -138,8 +138,8 @@ pub trait Dialect: Send + Sync {
         UnknownFields::Ignore
     }
 
-    /// The header in which answers carry the request's id.
-    fn request_id_header(&self) -> HeaderName;
+    /// The header in which answers carry the request's id, in dialects that have one.
+    fn request_id_header(&self) -> Option<HeaderName>;
 
     /// The media type that a body is sent in, for clients that are made up (`interlingua sign`).
     fn media_type(&self) -> &'static str;

@@ -4,7 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use gateway_core::{
-    Caller, Commit, Committed, Error, ErrorKind, Guard, LedgerRecord, Operation, UniqueKey, UserStore,
+    Caller, Commit, Committed, Creation, Error, ErrorKind, Guard, LedgerRecord, Operation, UniqueKey,
+    UserStore,
 };
 use gateway_dialect::{Answer, Occasion, Request};
 
@@ -115,6 +116,13 @@ impl<S: UserStore> Gateway<S> {
         let result = match self.execute(visit, operation).await {
             Ok(executed) => self.commit(visit, executed, claims, trace).await,
             Err(error) => Err(error),
+        };
+        let result = match (result, &*operation) {
+            // The id that the client chose is, or was, another user's: it is never free again.
+            (Ok(Round::Stale), Operation::Create(Creation { id: Some(_), .. })) => {
+                Err(ErrorKind::AlreadyExists.into())
+            }
+            (result, _) => result,
         };
         match result {
             // Somebody else made the user between the look and the commit: it is there to be read.

@@ -236,9 +236,10 @@ fn finish(answer: Answer, head: &Parts, known: Option<(&Mount, &str)>) -> Respon
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some((mount, id)) = known
+            && let Some(name) = mount.config.dialect.request_id_header()
             && let Ok(id) = HeaderValue::from_str(id)
         {
-            headers.insert(mount.config.dialect.request_id_header(), id);
+            headers.insert(name, id);
         }
     }
     response

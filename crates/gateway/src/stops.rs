@@ -43,7 +43,7 @@ impl<S: UserStore> Gateway<S> {
                 return refused;
             }
         };
-        if let Err(missing) = config.authenticator.precheck(&head.headers, !target.route.action.writes()) {
+        if let Err(missing) = config.authenticator.precheck(&head.headers, target.route.verb == Verb::Get) {
             drain(body);
             return Err(missing);
         }
@@ -75,8 +75,8 @@ impl<S: UserStore> Gateway<S> {
         let (method, headers) = (head.method.as_str(), &head.headers);
         let public = config.public_prefix.as_ref().map(|prefix| public_target(prefix, &arrival));
         let target = public.as_deref().unwrap_or(arrival.target);
-        let is_read = !visit.target.route.action.writes();
-        let presented = Presented { method, target, headers, body, is_read };
+        let route = visit.target.route;
+        let presented = Presented { method, target, headers, body, is_read: route.verb == Verb::Get };
         let caller = config.authenticator.authenticate(&presented, arrival.now).wait().await?;
         config.dialect.authorize(&visit.site, &caller, &visit.target)?;
         trace.namespace = visit.site.reach.namespace().cloned();
@@ -84,7 +84,7 @@ impl<S: UserStore> Gateway<S> {
         let request = Request { target: visit.target, query: head.uri.query(), headers, body };
         config.dialect.negotiate(&request)?;
         digest::check(headers, body)?;
-        if is_read {
+        if !route.action.writes() {
             let operation = self.decode(visit, &caller, &request)?;
             return self.read(visit, &operation).await;
         }
