@@ -70,13 +70,10 @@ pub(crate) fn read(
         let refused = |(pointer, _): &(String, String)| member(pointer, Problem::Unknown);
         errors.extend(strangers.iter().map(refused));
     }
-    if let (Identity::Path(_), [only]) = (identity, &errors[..])
-        && only.place == Place::Attr(Attr::CreatedAt)
-        && let Some(text) = attributes.get("createdAt").and_then(Json::as_text)
-    {
+    if let (Identity::Path(_), Some(text)) = (identity, attributes.get("createdAt").and_then(Json::as_text)) {
         // Only with the user at hand can one sent back be told from another (decisions 5 and 8).
+        errors.retain(|error| error.place != Place::Attr(Attr::CreatedAt));
         reading.changes.push(Change::set(Attr::CreatedAt, Value::text(text)));
-        errors.clear();
     }
     if !errors.is_empty() {
         return Err(Error::invalid(errors));

@@ -136,6 +136,10 @@ impl Dialect for JsonApi {
         MEDIA_TYPE
     }
 
+    fn scopes(&self) -> &'static str {
+        "user:users:read user:users:write user:users:delete"
+    }
+
     fn authorize(&self, _: &Site<'_>, caller: &Caller, target: &Target<'_>) -> Result<(), Error> {
         let scope = match target.route.verb {
             Verb::Get => "user:users:read",

@@ -86,6 +86,17 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// The same for a safe method: what it would make, it only looks for.
+    #[must_use]
+    pub fn without_effect(self) -> Self {
+        match self {
+            Self::ReadOrCreate(creation) => {
+                Self::Read(creation.external_id.map_or(Locator::Nobody, Locator::External))
+            }
+            other => other,
+        }
+    }
+
     /// The external id of the user that it would make.
     #[must_use]
     pub fn external_id(&self) -> Option<&str> {

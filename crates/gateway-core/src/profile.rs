@@ -86,6 +86,7 @@ impl Profile {
         let last = |i: usize| !changes[i + 1..].iter().any(|later| later.attr == changes[i].attr);
         let effective: Vec<&Change> =
             changes.iter().enumerate().filter(|(i, _)| last(*i)).map(|(_, change)| change).collect();
+        self.divide_line(&before, &effective);
         for change in &effective {
             if before.get(change.attr) != change.value {
                 self.put(change);
@@ -97,6 +98,21 @@ impl Profile {
             }
         }
         *self != before
+    }
+
+    /// Where a part of a stored address line is written, the line is divided by the country that it
+    /// was written for, not by one that the same update brings: the other part stays what it was.
+    fn divide_line(&mut self, before: &Self, changes: &[&Change]) {
+        let moves =
+            |attr: Attr| changes.iter().any(|change| change.attr == attr && before.get(attr) != change.value);
+        let names_part = changes.iter().any(|change| matches!(change.attr, Attr::Street | Attr::HouseNumber));
+        let is_line = before.slot(Attr::AddressLine1).is_some();
+        if is_line && names_part && [Attr::Street, Attr::HouseNumber, Attr::Country].into_iter().any(moves) {
+            let (street, number) = before.street_and_number();
+            self.store(Attr::AddressLine1, None);
+            self.store(Attr::Street, street.map(Value::text));
+            self.store(Attr::HouseNumber, number.map(Value::text));
+        }
     }
 
     fn put(&mut self, change: &Change) {
@@ -257,6 +273,28 @@ mod tests {
         assert!(!profile.apply(std::slice::from_ref(&line)));
         profile.apply(&[Change::set(Attr::Country, Value::text("US")), line]);
         assert_eq!(text(&profile, Attr::AddressLine1).as_deref(), Some("Am Ring 7"));
+    }
+
+    /// Decisions 33 and 4: an absent part is kept, wherever the country goes.
+    #[test]
+    fn the_other_part_of_a_line_survives_a_move() {
+        let set = |attr, text: &'static str| Change::set(attr, Value::text(text));
+        let part = |profile: &Profile| (text(profile, Attr::Street), text(profile, Attr::HouseNumber));
+        let german = with(&[(Attr::Country, "DE"), (Attr::AddressLine1, "Ring 7")]);
+        for changes in [
+            [set(Attr::Country, "US"), set(Attr::Street, "Main St")],
+            [set(Attr::Street, "Main St"), set(Attr::Country, "US")],
+        ] {
+            let mut moved = german.clone();
+            moved.apply(&changes);
+            assert_eq!(part(&moved), (Some("Main St".into()), Some("7".into())));
+        }
+        let mut same_street = german;
+        same_street.apply(&[set(Attr::Country, "US"), set(Attr::Street, "Ring")]);
+        assert_eq!(part(&same_street), (Some("Ring".into()), Some("7".into())));
+        let mut american = with(&[(Attr::Country, "US"), (Attr::AddressLine1, "12 Main St")]);
+        american.apply(&[set(Attr::Country, "DE"), set(Attr::HouseNumber, "14")]);
+        assert_eq!(part(&american), (Some("Main St".into()), Some("14".into())));
     }
 
     #[test]

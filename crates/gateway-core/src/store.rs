@@ -157,7 +157,8 @@ pub trait UserStore: Send + Sync + 'static {
     /// A page of users in the order of their ids.
     fn list(&self, page: &Page) -> impl Future<Output = Result<Vec<Arc<User>>, StoreError>> + Send;
 
-    /// At most `limit` users of a namespace whose folded usernames hold `part` (folded, too): those
+    /// At most `limit` users of a namespace, closed ones apart, whose folded usernames hold `part`
+    /// (folded, too; names of more than 512 bytes may be passed over): those
     /// that begin with it first, then in the order of their usernames.
     ///
     /// This default reads every user of the namespace; a store with an index does better.
@@ -177,7 +178,9 @@ pub trait UserStore: Send + Sync + 'static {
                 let last = users.len() < page.limit;
                 for user in users {
                     let name = user.profile.text(crate::Attr::Username).map(crate::fold);
-                    if let Some(name) = name.filter(|name| name.contains(&part)) {
+                    let name =
+                        name.filter(|name| name.contains(&part) && user.status != crate::Status::Closed);
+                    if let Some(name) = name {
                         found.push((!name.starts_with(&part), name, user));
                     }
                 }

@@ -154,6 +154,12 @@ pub trait Dialect: Send + Sync {
         Ok(())
     }
 
+    /// Every scope that [`Dialect::authorize`] asks for, with spaces between, for clients that are made
+    /// up.
+    fn scopes(&self) -> &'static str {
+        ""
+    }
+
     /// Checks `Accept`, `Content-Type` and `Content-Encoding`.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use gateway_core::{Attr, Change, Profile};
 
-use crate::{Access, Field, FieldTable, Json};
+use crate::{Access, Day, Field, FieldTable, Json};
 
 /// A field of an update, as another dialect would send it.
 #[derive(Clone, Debug)]
@@ -37,7 +37,12 @@ impl FieldTable {
             if of_group.peek().is_none() {
                 continue;
             }
-            let value = profile.get(field.attr).map(|value| field.codec.write(&value).into_owned());
+            if is_more_than_said(field.attr, changes) {
+                continue;
+            }
+            let written = profile.get(field.attr).map(|value| field.codec.write(&value).into_owned());
+            // What the other dialect would refuse, it cannot say.
+            let value = written.filter(|json| field.codec.read(json, Day::MAX).is_ok());
             let cleared = of_group.all(|change| change.value.is_none()) && field.access == Access::Optional;
             if value.is_some() || cleared {
                 expression.fields.push(Expressed { field, value });
@@ -48,6 +53,12 @@ impl FieldTable {
         expression.lost.dedup();
         expression
     }
+}
+
+/// True for a line of an address of which only one part is given: the other part would be lost.
+fn is_more_than_said(attr: Attr, changes: &[Change]) -> bool {
+    let gives = |attr| changes.iter().any(|change| change.attr == attr);
+    attr == Attr::AddressLine1 && !gives(attr) && !(gives(Attr::Street) && gives(Attr::HouseNumber))
 }
 
 #[cfg(test)]
@@ -79,5 +90,13 @@ mod tests {
         assert_eq!(said, [(Attr::AddressLine1, Some("Am Ring 7")), (Attr::City, None)]);
         assert_eq!(expression.lost, [Attr::Bio]);
         assert_eq!(LINES.express(&[Change::clear(Attr::AddressLine1)]).lost, [Attr::AddressLine1]);
+        // Half a line, and a town that the other side would refuse.
+        for lost in [
+            Change::set(Attr::HouseNumber, Value::text("7")),
+            Change::set(Attr::City, Value::text("\u{200b}")),
+        ] {
+            let expression = LINES.express(std::slice::from_ref(&lost));
+            assert_eq!((expression.fields.len(), expression.lost), (0, vec![lost.attr]));
+        }
     }
 }

@@ -276,8 +276,9 @@ fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
 
 /// A number that goes through `u64`, `i64` or `f64` and comes out as the same decimal.
 fn is_exact(token: &str) -> bool {
-    if !token.contains(['.', 'e', 'E']) {
-        return token.len() < 19 || token.parse::<u64>().is_ok() || token.parse::<i64>().is_ok();
+    let is_whole = !token.contains(['.', 'e', 'E']);
+    if is_whole && (token.len() < 19 || token.parse::<u64>().is_ok() || token.parse::<i64>().is_ok()) {
+        return true;
     }
     let Ok(value) = token.parse::<f64>() else { return false };
     value.is_finite() && decimal(token) == decimal(&format!("{value:e}"))
@@ -389,6 +390,8 @@ mod tests {
             "-118.25",
             "1.5777777777770001",
             "1e300",
+            "100000000000000000000",
+            "18446744073709552000",
             "0.1",
             "-0.0",
         ] {

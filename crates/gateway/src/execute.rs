@@ -96,14 +96,21 @@ impl<S: UserStore> Gateway<S> {
     }
 
     async fn read_or_create(&self, visit: &Visit<'_>, creation: &Creation) -> Result<Executed<'_>, Error> {
-        let locator = creation.external_id.clone().map_or(Locator::Nobody, Locator::External);
-        match self.load(visit, &locator).await {
-            Ok(user) => {
+        let owner = match (&creation.external_id, visit.site.reach.namespace()) {
+            (Some(external_id), Some(namespace)) => {
+                let link = Link { namespace: namespace.clone(), external_id: external_id.clone() };
+                self.store.find(&UniqueKey::Link(link)).await.map_err(store_error)?
+            }
+            _ => None,
+        };
+        match owner {
+            None => self.create(visit, creation).await,
+            // Absent to the legacy dialects, and its name is not free (decision 15).
+            Some(user) if user.status == Status::Closed => Err(ErrorKind::NotFound.into()),
+            Some(user) => {
                 let answer = visit.mount.config.dialect.encode(&visit.site, &Outcome::Found(&user));
                 Ok(Executed { answer, user: Some(user.id), write: None, turn: None })
             }
-            Err(error) if error.kind == ErrorKind::NotFound => self.create(visit, creation).await,
-            Err(error) => Err(error),
         }
     }
 
@@ -198,6 +205,11 @@ impl<S: UserStore> Gateway<S> {
         }
         Ok(user)
     }
+}
+
+/// Whether a mount shows a user: within its reach, and not closed.
+pub(crate) fn shows(reach: &Reach, user: &User) -> bool {
+    user.status != Status::Closed && sees(reach, user)
 }
 
 fn sees(reach: &Reach, user: &User) -> bool {

@@ -10,7 +10,7 @@ use gateway_core::{
 use gateway_dialect::{Answer, Occasion, Request};
 
 use crate::{
-    execute::{Executed, store_error},
+    execute::{Executed, shows, store_error},
     idempotency::{Claim, pack, unpack},
     queue::Refused,
     service::{Gateway, Trace},
@@ -95,13 +95,15 @@ impl<S: UserStore> Gateway<S> {
         if record.fingerprint != claim.fingerprint {
             return Err(ErrorKind::KeyReused.into());
         }
-        match record.answer {
-            Some(answer) => {
-                trace.replayed = true;
-                unpack(&answer).map(Some)
-            }
-            None => Err(Error::new(ErrorKind::NotFound).cause("user_deleted")),
+        let gone = || Error::new(ErrorKind::NotFound).cause("user_gone");
+        let answer = record.answer.ok_or_else(gone)?;
+        if let Some(id) = record.user {
+            // A user that was unlinked or closed since is not shown by an answer of before.
+            let user = self.store.user(id).await.map_err(store_error)?;
+            user.filter(|user| shows(visit.site.reach, user)).ok_or_else(gone)?;
         }
+        trace.replayed = true;
+        unpack(&answer).map(Some)
     }
 
     /// One round of load, apply, rule, render, commit. A refusal that is a fact about the store is

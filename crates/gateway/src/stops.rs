@@ -5,6 +5,7 @@ use bytes::Bytes;
 use gateway_auth::Presented;
 use gateway_core::{Caller, Error, ErrorKind, Namespace, Operation, Reach, UserStore};
 use gateway_dialect::{Answer, Request, Resolution, Site, Target, Verb, allow, resolve};
+use http::Method;
 use hyper::body::Body;
 
 use crate::{
@@ -84,9 +85,9 @@ impl<S: UserStore> Gateway<S> {
         let request = Request { target: visit.target, query: head.uri.query(), headers, body };
         config.dialect.negotiate(&request)?;
         digest::check(headers, body)?;
-        if !route.action.writes() {
+        if !route.action.writes() || head.method == Method::HEAD {
             let operation = self.decode(visit, &caller, &request)?;
-            return self.read(visit, &operation).await;
+            return self.read(visit, &operation.without_effect()).await;
         }
         let key = idempotency::key(headers)?;
         let claim = |kind: &str, key: &[u8], fingerprint| Claim {

@@ -36,6 +36,12 @@ pub(crate) fn member_bounds(namespace: &Namespace, after: Option<UserId>) -> (Ve
     (first, end)
 }
 
+/// What the rows of a namespace's usernames begin with, up to the names that begin with `part`; these
+/// sort by name.
+pub(crate) fn username_prefix(namespace: &Namespace, part: &str) -> Vec<u8> {
+    row(USERNAME, namespace, part.as_bytes())
+}
+
 /// The id at the end of a member row's key.
 pub(crate) fn member_id(key: &[u8]) -> Option<UserId> {
     key.last_chunk().copied().map(UserId::from_bytes)

@@ -41,8 +41,8 @@ use std::{
 };
 
 use gateway_core::{
-    Commit, Committed, LedgerKey, LedgerRecord, Page, StoreError, Timestamp, UniqueKey, User, UserId,
-    UserStore,
+    Commit, Committed, LedgerKey, LedgerRecord, Namespace, Page, StoreError, Timestamp, UniqueKey, User,
+    UserId, UserStore,
 };
 
 pub use error::{OpenError, OpenFault};
@@ -248,6 +248,16 @@ impl UserStore for EmbeddedStore {
     async fn list(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
         let page = page.clone();
         self.blocking(move |shared| shared.engine.view().list(&page)).await
+    }
+
+    async fn suggest(
+        &self,
+        namespace: &Namespace,
+        part: &str,
+        limit: usize,
+    ) -> Result<Vec<Arc<User>>, StoreError> {
+        let (namespace, part) = (namespace.clone(), part.to_owned());
+        self.blocking(move |shared| shared.engine.view().suggest(&namespace, &part, limit)).await
     }
 
     async fn ledger(&self, key: LedgerKey, now: Timestamp) -> Result<Option<LedgerRecord>, StoreError> {

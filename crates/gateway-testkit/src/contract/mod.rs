@@ -14,6 +14,7 @@ mod names;
 mod pages;
 mod races;
 mod shapes;
+mod suggestions;
 mod unique;
 mod users;
 
@@ -80,6 +81,7 @@ pub fn facts<S: UserStore>() -> Vec<Fact<S>> {
     facts.extend(ledger::facts());
     facts.extend(lifetime::facts());
     facts.extend(pages::facts());
+    facts.extend(suggestions::facts());
     facts.extend(membership::facts());
     facts.extend(shapes::facts());
     facts.extend(races::facts());

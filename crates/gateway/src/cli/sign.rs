@@ -5,8 +5,8 @@ use std::{fmt::Write, fs, net::SocketAddr};
 use clap::Args;
 use gateway_auth::Presented;
 use gateway_core::Timestamp;
-use gateway_dialect::{Action, Naming};
-use http::{HeaderMap, Method, uri::PathAndQuery};
+use gateway_dialect::{Action, Naming, decode_segment};
+use http::{HeaderMap, HeaderName, Method, header, uri::PathAndQuery};
 
 use super::shell::quote;
 use crate::{
@@ -66,14 +66,7 @@ pub fn curl(config: &Config, order: &Order, now: Timestamp) -> Result<String, St
         body: bytes,
         is_read: false,
     };
-    let signature = place.mount.authenticator.sign(&order.client, &request, now).ok_or_else(|| {
-        let (mount, known) = (&place.mount.name, place.mount.clients.join(", "));
-        let client = &order.client;
-        if mount_has(place.mount, client) {
-            return format!("the configuration holds only a digest of the credential of `{client}`");
-        }
-        format!("mount `{mount}` has no client `{client}`; its clients are: {known}")
-    })?;
+    let credential = credential(&place, order, &request, now)?;
 
     let mut command = "curl -sS -i".to_owned();
     match method {
@@ -94,7 +87,7 @@ pub fn curl(config: &Config, order: &Order, now: Timestamp) -> Result<String, St
     if order.body.is_some() {
         add(&mut command, " \\\n  -H", &format!("Content-Type: {}", place.mount.dialect.media_type()));
     }
-    for (name, value) in signature {
+    for (name, value) in credential {
         add(&mut command, " \\\n  -H", &format!("{name}: {value}"));
     }
     if let Some(body) = &order.body {
@@ -124,6 +117,30 @@ pub fn example(config: &Config, mount: &MountConfig) -> Option<String> {
         add(&mut line, " --config", &config.path.display().to_string());
     }
     Some(line + " | sh")
+}
+
+/// The headers that prove who calls. A client that issues tokens issues one, with all scopes, for the
+/// user whom the path names.
+fn credential(
+    place: &Place<'_>,
+    order: &Order,
+    request: &Presented<'_>,
+    now: Timestamp,
+) -> Result<Vec<(HeaderName, String)>, String> {
+    let (mount, client) = (place.mount, &order.client);
+    let path = place.signed.split('?').next().unwrap_or_default();
+    let user = path.rsplit('/').next().and_then(decode_segment);
+    let scopes = Some(mount.dialect.scopes()).filter(|scopes| !scopes.is_empty());
+    if let Some(token) = mount.authenticator.mint(client, user.as_deref(), scopes, now) {
+        return Ok(vec![(header::AUTHORIZATION, format!("Bearer {token}"))]);
+    }
+    mount.authenticator.sign(client, request, now).ok_or_else(|| {
+        if mount_has(mount, client) {
+            return format!("the configuration holds only a digest of the credential of `{client}`");
+        }
+        let (name, known) = (&mount.name, mount.clients.join(", "));
+        format!("mount `{name}` has no client `{client}`; its clients are: {known}")
+    })
 }
 
 fn mount_has(mount: &MountConfig, client: &str) -> bool {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::Args;
-use gateway_core::{Caller, Error, Namespace, Operation, Place, Reach, Timestamp, Value};
+use gateway_core::{Attr, Caller, Error, Namespace, Operation, Place, Reach, Timestamp, Value};
 use gateway_dialect::{
     Action, Dialect, Naming, Options, Request, Secret, SecretSource, Site, Target, UnknownFields,
 };
@@ -48,7 +48,12 @@ pub fn translate(order: &Order, now: Timestamp) -> Result<String, String> {
     let changes = decode(&*from, &body, now)?;
     let mut text = String::from("canonical changes:\n");
     for change in &changes {
-        let value = change.value.as_ref().map_or_else(|| "cleared".to_owned(), shown);
+        let value = match &change.value {
+            None => "cleared".to_owned(),
+            // Not for a console (decision 29).
+            Some(_) if change.attr == Attr::SecureMetadata => "(secret)".to_owned(),
+            Some(value) => shown(value),
+        };
         // Writing to a String cannot fail.
         let _infallible = writeln!(text, "  {:?}: {value}", change.attr);
     }

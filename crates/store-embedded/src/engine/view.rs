@@ -5,7 +5,7 @@
 use std::{borrow::Cow, ops::Bound, sync::Arc};
 
 use fjall::Readable as _;
-use gateway_core::{LedgerRecord, Page, StoreError, UniqueKey, User, UserId};
+use gateway_core::{LedgerRecord, Namespace, Page, Status, StoreError, UniqueKey, User, UserId};
 
 use super::{Engine, Place, SEQ, fault};
 use crate::{
@@ -109,6 +109,50 @@ impl<'a> View<'a> {
                 Ok(users)
             }
         }
+    }
+
+    /// Users whose names begin with a part, then those whose names only hold it; by the index alone,
+    /// but for the users that are given out.
+    pub(crate) fn suggest(
+        &self,
+        namespace: &Namespace,
+        part: &str,
+        limit: usize,
+    ) -> Result<Vec<Arc<User>>, StoreError> {
+        let begins = index::username_prefix(namespace, part);
+        let all = index::username_prefix(namespace, "");
+        let mut found = self.suggested(&begins, limit, |_| true)?;
+        let holds = |name: &[u8]| {
+            let name = std::str::from_utf8(&name[all.len()..]);
+            name.is_ok_and(|name| name.contains(part) && !name.starts_with(part))
+        };
+        let left = limit.saturating_sub(found.len());
+        found.extend(self.suggested(&all, left, holds)?);
+        Ok(found)
+    }
+
+    /// The users of index rows that begin with a prefix, in their order, closed ones apart.
+    fn suggested(
+        &self,
+        prefix: &[u8],
+        limit: usize,
+        fits: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<Arc<User>>, StoreError> {
+        let mut users = Vec::new();
+        let mut items = self.snapshot.prefix(&self.engine.keys, prefix);
+        while users.len() < limit {
+            let Some(item) = items.next() else { break };
+            let (key, sealed) = item.into_inner().map_err(fault)?;
+            if !fits(&key) {
+                continue;
+            }
+            let plain = self.unseal(Place::Keys, &key, &sealed)?;
+            let id = (*plain).try_into().map(UserId::from_bytes);
+            let user = self.user(id.ok().ok_or(StoreError::Damaged("index row"))?)?.and_then(Stored::live);
+            let user = user.ok_or(StoreError::Damaged("index row without its user"))?;
+            users.extend(Some(user).filter(|user| user.status != Status::Closed));
+        }
+        Ok(users)
     }
 
     fn list_all(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
