@@ -84,3 +84,35 @@ async fn a_name_belongs_to_its_namespace() {
     assert_eq!(ask(&gateway, REQUESTS[8], "same").await.status, 200);
     assert_eq!(ask(&gateway, REQUESTS[2], "same").await.status, 404);
 }
+
+/// Decisions 3, 9 and 36: with its link a user is gone from a namespace, and so are the answers that
+/// were stored there.
+#[tokio::test]
+async fn an_unlinked_user_is_absent_in_replays_too() {
+    let gateway = Inside::new(&Bed::new());
+    let (id, key) = (Uuid::from_u128(5 << 100), Uuid::new_v4().to_string());
+    let mut user = User::new(UserId::new(id), Status::Active, now());
+    let names = ["demo-partner", "elsewhere"].map(|name| Namespace::parse(name).unwrap());
+    user.links =
+        names.map(|namespace| Link { namespace, external_id: ExternalId::parse("both").unwrap() }).into();
+    let commit = Commit { write: Some(Write::Create(user.into())), guards: Vec::new(), now: now() };
+    assert_eq!(gateway.gateway.store().commit(commit).await.unwrap(), Committed::Done);
+
+    let patch = || {
+        let target = format!("/user-partner/users/{id}");
+        let body = format!(r#"{{"data":{{"type":"User","id":"{id}","attributes":{{"firstName":"Jane"}}}}}}"#);
+        let rows = [
+            ("Authorization", "Bearer demo-access-token"),
+            ("Content-Type", "application/vnd.api+json"),
+            ("Idempotency-Key", &key),
+        ];
+        let headers = rows.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        gateway.send(RawRequest { method: "PATCH".into(), target, headers, body: body.into() })
+    };
+    assert_eq!(patch().await.unwrap().status, 200);
+    assert_eq!(patch().await.unwrap().header("idempotency-replayed"), Some("true"));
+    assert_eq!(ask(&gateway, REQUESTS[7], &id.to_string()).await.status, 202);
+    let replay = patch().await.unwrap();
+    assert_eq!((replay.status, replay.header("idempotency-replayed")), (404, None));
+    assert!(gateway.gateway.store().user(UserId::new(id)).await.unwrap().is_some(), "it lives on elsewhere");
+}
