@@ -174,10 +174,6 @@ fn wire_problem(attr: Option<Attr>, problem: Problem) -> String {
 
 fn create(site: &Site<'_>, body: &[u8]) -> Result<Decoded, Error> {
     let mut reading = read(site, body, Mode::Create)?;
-    let mut profile = Profile::default();
-    profile.apply(&reading.changes);
-    // On create the final state is all in the body, so that its errors stand with the others.
-    reading.errors.extend(address_errors(&profile, |_| true));
     refuse(&mut reading)?;
     let external_id = reading.take_text(Attr::ExternalId).and_then(|id| ExternalId::parse(&id));
     let creation =
@@ -201,6 +197,12 @@ fn read(site: &Site<'_>, body: &[u8], mode: Mode) -> Result<Reading, Error> {
         return Err(Error::new(ErrorKind::Malformed).message("Request body must be a JSON object"));
     }
     let mut reading = TABLE.read(&document, mode, site.today());
+    let mut given = Profile::default();
+    given.apply(&reading.changes);
+    // Where the country is in the body, what must fit it is judged with the other fields.
+    if given.text(Attr::Country).is_some() {
+        reading.errors.extend(address_errors(&given, |_| true));
+    }
     reading.errors.extend(refused_names(site, &reading.unknown));
     Ok(reading)
 }

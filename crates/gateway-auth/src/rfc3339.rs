@@ -16,7 +16,7 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     if bytes.len() > MAX_BYTES || !separated || !fraction {
         return None;
     }
-    OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::to_utc)
+    OffsetDateTime::parse(text, &Rfc3339).ok().and_then(OffsetDateTime::checked_to_utc)
 }
 
 #[cfg(test)]
@@ -57,6 +57,7 @@ mod tests {
             "2026-03-13T12:00:00Z ",
             "2026-03-13T12:00Z",
             "2026-03-13_12:00:00Z",
+            "9999-12-31T23:59:59-00:01",
             "2026-03-13T12:00:00+24:00",
             &long,
         ] {

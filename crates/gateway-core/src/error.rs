@@ -232,7 +232,9 @@ impl fmt::Display for Problem {
             Self::TimeZone => "Must be a name of the tz database",
             Self::OnlyIn { country } => return write!(f, "Is only for users in {country}"),
             Self::OnlyWith { other } => return write!(f, "Needs {other:?} beside it"),
-            Self::ExternalId => "Must be 1 to 128 characters, none of them a control character",
+            Self::ExternalId => {
+                "Must be 1 to 128 characters, without control characters, and neither . nor .."
+            }
             Self::Unknown => "Is not a known field",
             Self::Mismatch => "Must be what the address of the request names",
         };

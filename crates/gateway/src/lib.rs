@@ -22,3 +22,4 @@ pub mod service;
 mod stops;
 pub mod store_metrics;
 pub mod vault;
+mod watch;

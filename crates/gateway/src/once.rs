@@ -13,8 +13,9 @@ use crate::{
     execute::{Executed, shows, store_error},
     idempotency::{Claim, pack, unpack},
     queue::Refused,
-    service::{Gateway, Trace},
+    service::Gateway,
     stops::Visit,
+    watch::Trace,
 };
 
 /// How long a second request with the same Idempotency-Key waits for the first (decision 9).

@@ -20,7 +20,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 
 /// The most header lines of a request.
@@ -64,12 +64,8 @@ pub async fn serve<R: Respond>(
     let graceful = GracefulShutdown::new();
     let stopping = Arc::new(AtomicBool::new(false));
     let builder = connection_builder(limits);
-    loop {
-        let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
-            _ = stop.wait_for(|stop| *stop) => break,
-        };
-        let Some((stream, place)) = accepted else { continue };
+    let open = |accepted: Option<(TcpStream, OwnedSemaphorePermit)>| {
+        let Some((stream, place)) = accepted else { return };
         let begun = Arc::new(AtomicBool::new(false));
         let service = {
             let (responder, stopping, begun) =
@@ -90,10 +86,30 @@ pub async fn serve<R: Respond>(
                 () = never_began(begun, limits.header) => {}
             }
         });
+    };
+    loop {
+        tokio::select! {
+            accepted = accept(&listener, &places) => open(accepted),
+            _ = stop.wait_for(|stop| *stop) => break,
+        }
     }
+    // Clients that are told to go come back by a new connection until the port is closed.
     stopping.store(true, Ordering::Relaxed);
-    tokio::time::sleep(LINGER).await;
-    drop(listener);
+    let lingered = tokio::time::sleep(LINGER);
+    tokio::pin!(lingered);
+    loop {
+        tokio::select! {
+            accepted = accept(&listener, &places) => open(accepted),
+            () = &mut lingered => break,
+        }
+    }
+    // What is in the queue by now was connected while the port was open.
+    if let Ok(listener) = listener.into_std() {
+        while let (Ok((stream, _)), Ok(place)) = (listener.accept(), Arc::clone(&places).try_acquire_owned())
+        {
+            open(adopt(stream).map(|stream| (stream, place)));
+        }
+    }
     let drained = tokio::time::timeout(limits.drain, graceful.shutdown()).await;
     if drained.is_err() {
         tracing::warn!("stopped before every request was answered: the time to drain is up");
@@ -122,7 +138,7 @@ fn connection_builder(limits: ListenerLimits) -> auto::Builder<TokioExecutor> {
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, _)) => {
@@ -136,6 +152,11 @@ async fn accept(
             None
         }
     }
+}
+
+fn adopt(stream: std::net::TcpStream) -> Option<TcpStream> {
+    stream.set_nonblocking(true).ok()?;
+    TcpStream::from_std(stream).ok()
 }
 
 async fn answer<R: Respond>(

@@ -3,11 +3,11 @@
 //! [`Gateway::handle`] observes: it routes, times, renders every failure through the mount's
 //! dialect, logs once and counts. The stops inside it (`stops.rs`) are plain code with `?`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use gateway_core::{Error, ErrorKind, LedgerKey, Namespace, Timestamp, UserId, UserStore};
-use gateway_dialect::{Action, Answer, Hygiene, Occasion, Target, Verb};
+use gateway_core::{Error, ErrorKind, LedgerKey, Timestamp, UserId, UserStore};
+use gateway_dialect::{Answer, Hygiene, Occasion};
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use http_body_util::Full;
 use hyper::body::Body;
@@ -21,6 +21,7 @@ use crate::{
     mount::Mount,
     queue::Queues,
     vault::Vault,
+    watch::{Trace, Watch},
 };
 
 /// What a request takes at most, apart from its size, which a mount bounds.
@@ -44,21 +45,6 @@ pub struct Gateway<S> {
     pub(crate) keys: Queues<LedgerKey>,
     /// One turn for each user being written.
     pub(crate) writers: Queues<UserId>,
-}
-
-/// What is known of a request while it runs, for the log and for the answer's headers.
-#[derive(Debug, Default)]
-pub(crate) struct Trace<'r> {
-    pub(crate) target: Option<Target<'r>>,
-    /// Named in the log once the caller has shown to belong there.
-    pub(crate) namespace: Option<Namespace>,
-    pub(crate) allow: Option<String>,
-    /// The kind of the error that was answered, also when it was rendered on the way.
-    pub(crate) failed: Option<ErrorKind>,
-    pub(crate) cause: Option<&'static str>,
-    pub(crate) replayed: bool,
-    /// True from the moment at which the outcome may be unknown.
-    pub(crate) committing: bool,
 }
 
 /// A request that came to a mount.
@@ -115,24 +101,25 @@ impl<S: UserStore> Gateway<S> {
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
-        let started = Instant::now();
         let (head, body) = request.into_parts();
         let request_id = &*Uuid::new_v4().as_hyphenated().to_string();
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-        let mut trace = Trace::default();
-        let (mount, answer) = match self.route(&head) {
+        let route = self.route(&head);
+        let mount = route.map(|(mount, ..)| mount);
+        let mut watch = Watch::begin(&self.metrics, mount, &head, request_id);
+        let answer = match route {
             Some((mount, prefix, path)) => {
-                let arrival =
-                    Arrival { mount, head: &head, target, prefix, path, now: (self.clock)(), request_id };
-                (Some(mount), self.answer(arrival, body, &mut trace).await)
+                let now = (self.clock)();
+                let arrival = Arrival { mount, head: &head, target, prefix, path, now, request_id };
+                self.answer(arrival, body, &mut watch.trace).await
             }
             None => {
                 drain(body);
-                trace.failed = Some(ErrorKind::NoRoute);
-                (None, unmounted(request_id))
+                watch.trace.failed = Some(ErrorKind::NoRoute);
+                unmounted(request_id)
             }
         };
-        self.observe(mount, &head, request_id, &trace, answer.status, started.elapsed());
+        watch.end(answer.status);
         finish(answer, &head, mount.map(|mount| (mount, request_id)))
     }
 
@@ -170,31 +157,6 @@ impl<S: UserStore> Gateway<S> {
             answer.headers.extend(cors.headers(&arrival.head.headers));
         }
         answer
-    }
-
-    /// The one line of the log, and the counters (decision 14).
-    fn observe(
-        &self,
-        mount: Option<&Mount>,
-        head: &Parts,
-        id: &str,
-        trace: &Trace<'_>,
-        status: StatusCode,
-        took: Duration,
-    ) {
-        let name = mount.map_or("-", |mount| &*mount.config.name);
-        let namespace = trace.namespace.as_ref().map_or("-", |namespace| namespace.as_str());
-        let route = trace.target.map(|target| target.route);
-        let operation = route.map_or("none", |route| Action::as_str(route.action));
-        let outcome = trace.failed.map_or("ok", ErrorKind::as_str);
-        let method = Verb::of(&head.method).map_or("other", Verb::as_str);
-        self.metrics.request(name, operation, outcome, took);
-        if trace.replayed {
-            self.metrics.replay(name);
-        }
-        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let (route, cause) = (route.map_or("-", |route| route.template), trace.cause.unwrap_or("-"));
-        tracing::info!(target: "interlingua::access", request_id = id, mount = name, namespace, method, status = status.as_u16(), route, operation, outcome, cause, replayed = trace.replayed, took_us, "request");
     }
 }
 

@@ -15,7 +15,8 @@ use crate::{
     idempotency::{self, Claim},
     mount::Mount,
     once::Claims,
-    service::{Arrival, Gateway, Trace},
+    service::{Arrival, Gateway},
+    watch::Trace,
 };
 
 /// A request that is routed: the mount, and the site that dialects see.

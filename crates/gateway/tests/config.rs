@@ -144,6 +144,19 @@ fn secrets_by_file() {
     assert_shows(&trimmed.warnings[0], &["trimmed", "line break"]);
 }
 
+/// A shipped credential is known to everybody, wherever it comes from.
+#[test]
+fn shipped_credentials_by_reference_are_shipped_ones() {
+    let directory = TempDir::new().unwrap();
+    let secret = secret_file(&directory, "demo", b"demo-partner-secret", 0o600);
+    let file = format!("[server]\nlisten = \"0.0.0.0:0\"\n{MOUNT}{CLIENT}")
+        .replace("\"demo-partner-secret\"", &format!("\"{secret}\""));
+    assert_shows(
+        &refused(&file.replace("\"demo-partner-key\"", &format!("\"{secret}\""))),
+        &["is not a loopback address"],
+    );
+}
+
 /// `config-006`.
 #[test]
 fn an_api_key_twice() {

@@ -32,7 +32,7 @@ use crate::{
 const LOCK: &str = "lock";
 const DATABASE: &str = "users";
 const NEW: &str = "users.tmp";
-const OURS: [&str; 5] = [LOCK, DATABASE, NEW, marker::NAME, mark::NAME];
+const OURS: [&str; 6] = [LOCK, DATABASE, NEW, marker::NAME, marker::NEW, mark::NAME];
 /// The engine's own names.
 const VERSION: &str = "version";
 const KEYSPACES: &str = "keyspaces";
@@ -81,8 +81,9 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Shared, OpenFault> {
     })
 }
 
-/// Makes sure that the directory exists and is either empty or ours. File systems put `lost+found`
-/// into an empty one, tools a dotted file.
+/// Makes sure that the directory exists and is ours: by its marker, or, where that is not written yet,
+/// because nothing is in it but what a creation leaves. File systems put `lost+found` into an empty one,
+/// tools a dotted file.
 fn claim(dir: &Path) -> Result<(), OpenFault> {
     if !dir.try_exists()? {
         private_dir(dir)?;
@@ -90,14 +91,37 @@ fn claim(dir: &Path) -> Result<(), OpenFault> {
             marker::sync_dir(parent)?;
         }
     }
-    let (mut ours, mut others) = (false, false);
+    if dir.join(marker::NAME).try_exists()? {
+        return Ok(());
+    }
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name();
         let name = name.to_string_lossy();
-        ours |= OURS.contains(&&*name);
-        others |= !(name.starts_with('.') || name == "lost+found");
+        if !(OURS.contains(&&*name) || name.starts_with('.') || name == "lost+found") {
+            return Err(OpenFault::Foreign);
+        }
     }
-    if others && !ours { Err(OpenFault::Foreign) } else { Ok(()) }
+    if is_of_engine(&dir.join(DATABASE))? && is_of_engine(&dir.join(NEW))? {
+        Ok(())
+    } else {
+        Err(OpenFault::Foreign)
+    }
+}
+
+/// True for a directory that holds only what the engine puts there, and for none at all.
+fn is_of_engine(path: &Path) -> io::Result<bool> {
+    if !path.try_exists()? {
+        return Ok(true);
+    }
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        let is_known = [LOCK, VERSION, KEYSPACES].contains(&&*name) || name.starts_with('.');
+        if !is_known && Path::new(&*name).extension().is_none_or(|extension| extension != JOURNAL) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn take_lock(dir: &Path) -> Result<File, OpenFault> {

@@ -28,7 +28,7 @@ pub struct Order {
     #[arg(long, value_name = "NAME")]
     pub client: String,
     /// The body, or @ and the file that holds it
-    #[arg(long, value_name = "TEXT|@FILE")]
+    #[arg(long, value_name = "TEXT|@FILE", allow_hyphen_values = true)]
     pub body: Option<String>,
 }
 

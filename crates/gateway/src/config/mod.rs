@@ -218,6 +218,7 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, Report> {
     let tables = tables::read(&mut root, overrides);
     let read = mounts::read(&mut root, &text, tables.server.max_body_bytes);
     root.finish();
+    secrets.look_for_digests(&text);
 
     let mut mistakes = read.mistakes;
     mistakes.extend(problems.take().into_iter().map(Mistake::from));

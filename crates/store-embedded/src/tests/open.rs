@@ -96,6 +96,29 @@ fn a_foreign_directory_is_refused_and_left_alone() {
     assert_eq!(fs::read_dir(bench.path()).unwrap().count(), 1);
 }
 
+/// Names that a creation leaves make nothing ours that it does not leave.
+#[test]
+fn foreign_files_under_our_names_are_refused_and_left_alone() {
+    for paths in [
+        &["users.tmp/precious.txt"][..],
+        &["users.tmp/precious.txt", "other.txt"],
+        &["users/alice.txt"],
+        &["users/0.jnl", "users.csv"],
+        &["lock", "data.db"],
+    ] {
+        let bench = Bench::new();
+        for path in paths {
+            let path = bench.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        let entries = fs::read_dir(bench.path()).unwrap().count();
+        assert!(matches!(bench.refused(), OpenFault::Foreign), "{paths:?}");
+        assert!(paths.iter().all(|path| bench.path().join(path).exists()), "{paths:?}");
+        assert_eq!(fs::read_dir(bench.path()).unwrap().count(), entries, "{paths:?}");
+    }
+}
+
 #[test]
 fn an_empty_file_system_is_not_foreign() {
     let bench = Bench::new();
