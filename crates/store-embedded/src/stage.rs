@@ -81,7 +81,9 @@ impl<'a> Stage<'a> {
             }
         }
         for guard in &commit.guards {
-            self.shared.engine.ensure_hour(Row::of(guard).hour())?;
+            // A keyspace half made is a fault of the disk like a batch half written.
+            let made = self.shared.engine.ensure_hour(Row::of(guard).hour());
+            made.inspect_err(|error| self.shared.poison("a ledger hour cannot be made", error))?;
         }
         if let Some(after) = after {
             self.stage_user(before.as_deref(), after, gone, new);
