@@ -68,7 +68,7 @@ pub fn curl(config: &Config, order: &Order, now: Timestamp) -> Result<String, St
     };
     let credential = credential(&place, order, &request, now)?;
 
-    let mut command = "curl -sS -i".to_owned();
+    let mut command = "curl -sS".to_owned();
     match method {
         // With -X HEAD, curl would wait for a body.
         Method::HEAD => command.push_str(" --head"),
