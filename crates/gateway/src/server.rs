@@ -103,13 +103,15 @@ pub async fn serve<R: Respond>(
             () = &mut lingered => break,
         }
     }
-    // What is in the queue by now was connected while the port was open.
+    // What is in the queue by now was connected while the port was open, and may have sent its request:
+    // a connection that was read nothing from is closed without an answer, so it gets time to be read.
     if let Ok(listener) = listener.into_std() {
-        while let (Ok((stream, _)), Ok(place)) = (listener.accept(), Arc::clone(&places).try_acquire_owned())
-        {
+        while let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            let Ok((stream, _)) = listener.accept() else { break };
             open(adopt(stream).map(|stream| (stream, place)));
         }
     }
+    tokio::time::sleep(LINGER).await;
     let drained = tokio::time::timeout(limits.drain, graceful.shutdown()).await;
     if drained.is_err() {
         tracing::warn!("stopped before every request was answered: the time to drain is up");
