@@ -1,12 +1,10 @@
 //! The laws of every dialect's vocabulary, over random users and patches: what is written reads back,
 //! writing back what was read changes nothing, and a write touches nothing that it does not name.
 
-use std::{cell::RefCell, sync::Arc};
+use std::sync::Arc;
 
 use gateway_core::{Attr, Change, Point, Profile, Reach, Status, Timestamp, User, UserId, Value, View};
-use gateway_dialect::{
-    Access, Dialect, Field, FieldTable, Json, Mode, Options, Ruling, Site, UnknownFields, Unset,
-};
+use gateway_dialect::{Access, Dialect, Field, FieldTable, Json, Mode, Ruling, Site, UnknownFields, Unset};
 use proptest::{
     prelude::*,
     test_runner::{Config, RngSeed, TestRunner},
@@ -16,21 +14,9 @@ use time::macros::{date, utc_datetime};
 const NOW: Timestamp = utc_datetime!(2026-03-01 12:00);
 const CASES: u32 = 10_000;
 
-struct NoSecrets;
-
-impl gateway_dialect::SecretSource for NoSecrets {
-    fn resolve(&self, _: &str) -> Result<gateway_dialect::Secret, String> {
-        Err("no secrets here".into())
-    }
-}
-
 /// Every dialect, with its default options.
 fn dialects() -> Vec<Arc<dyn Dialect>> {
-    let problems = RefCell::default();
-    let build = |row: &gateway::registry::Row| {
-        (row.dialect)(&mut Options::new(Vec::new(), 0..0, &problems, &NoSecrets))
-    };
-    gateway::registry::DIALECTS.iter().map(build).collect()
+    gateway::registry::DIALECTS.iter().map(gateway::registry::Row::with_defaults).collect()
 }
 
 /// Texts that some attribute takes, in some dialect's spelling or in none.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use gateway_core::{Problem, Value, check};
-use gateway_dialect::{Codec, Day, ISO_DATE, Json, write_text};
+use gateway_dialect::{Codec, Day, ISO_DATE, Json, text, write_text};
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 /// Printable text; blanks alone are kept as well (section E.2).
@@ -27,8 +27,7 @@ pub(crate) const GENDER: Codec = Codec::new("gender", "`male`, `female` or `othe
 const MAX_DIGITS: usize = 15;
 
 fn read_free_text(codec: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    let text = json.as_text().ok_or(Problem::NotText)?;
-    text_in_bounds(codec, text)
+    text_in_bounds(codec, text(json)?)
 }
 
 fn text_in_bounds(codec: &Codec, text: &str) -> Result<Value<'static>, Problem> {
@@ -63,7 +62,7 @@ fn canonical_integer(text: &str) -> Option<u64> {
 }
 
 fn read_birth(_: &Codec, json: &Json<'_>, today: Day) -> Result<Value<'static>, Problem> {
-    let text = json.as_text().ok_or(Problem::NotText)?;
+    let text = text(json)?;
     if text.as_bytes().get(10) != Some(&b'T') {
         let date = ISO_DATE.read(json, today);
         return date.map_err(|problem| if problem == Problem::Date { Problem::Instant } else { problem });
@@ -87,7 +86,7 @@ fn write_birth_instant<'a>(value: &Value<'a>) -> Json<'a> {
 }
 
 fn read_gender(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    match json.as_text().ok_or(Problem::NotText)? {
+    match text(json)? {
         text @ ("male" | "female" | "other") => Ok(Value::text(text)),
         _ => Err(Problem::NotOneOf { values: "male, female, other" }),
     }

@@ -1,8 +1,10 @@
 //! The spellings that only this dialect has (D.3): codes in upper case, US postal forms, US dates.
 
-use gateway_core::{Date, Problem, Value, check};
-use gateway_dialect::{Codec, Day, Json, write_text};
-use time::{format_description::BorrowedFormatItem, macros::format_description};
+use gateway_core::{Problem, Value, check};
+use gateway_dialect::{
+    Codec, DateForm, Day, Json, read_birth_date, read_checked, text, write_date, write_text,
+};
+use time::macros::format_description;
 
 /// The country whose users have a state, and whose postal codes have a form.
 pub(crate) const US: &str = "US";
@@ -24,7 +26,7 @@ pub(crate) const ZIP4: Codec = Codec::new("zip4", "four digits", read_zip4, writ
 pub(crate) const US_DATE: Codec =
     Codec::new("us-date", "date, `MM/DD/YYYY`", read_us_date, write_us_date).chars(10, 10);
 
-const US_DATE_FORM: &[BorrowedFormatItem<'_>] = format_description!("[month]/[day]/[year]");
+const US_DATE_FORM: DateForm = format_description!("[month]/[day]/[year]");
 
 /// A ZIP code as D writes it: five digits, without the +4.
 pub(crate) fn is_us_zip(text: &str) -> bool {
@@ -35,26 +37,16 @@ fn has_digits(text: &str, count: usize) -> bool {
     text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn text<'j>(json: &'j Json<'_>) -> Result<&'j str, Problem> {
-    json.as_text().ok_or(Problem::NotText)
-}
-
 fn read_country(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    let code = text(json)?;
-    check::country(code)?;
-    Ok(Value::text(code))
+    read_checked(json, check::country)
 }
 
 fn read_language(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    let code = text(json)?;
-    check::language(code)?;
-    Ok(Value::text(code))
+    read_checked(json, check::language)
 }
 
 fn read_state(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    let code = text(json)?;
-    check::region(code, Some(US))?;
-    Ok(Value::text(code))
+    read_checked(json, |code| check::region(code, Some(US)))
 }
 
 fn read_zip(codec: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
@@ -73,17 +65,11 @@ fn read_zip4(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Probl
 }
 
 fn read_us_date(_: &Codec, json: &Json<'_>, today: Day) -> Result<Value<'static>, Problem> {
-    let text = text(json)?;
-    let date = Date::parse(text, US_DATE_FORM).ok().filter(|_| text.len() == 10).ok_or(Problem::Date)?;
-    check::birth_date(date, today)?;
-    Ok(Value::Date(date))
+    read_birth_date(json, US_DATE_FORM, today)
 }
 
 fn write_us_date<'a>(value: &Value<'a>) -> Json<'a> {
-    match value {
-        Value::Date(date) => Json::Text(date.format(US_DATE_FORM).unwrap_or_default().into()),
-        _ => Json::Null,
-    }
+    write_date(value, US_DATE_FORM)
 }
 
 #[cfg(test)]

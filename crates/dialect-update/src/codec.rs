@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use gateway_core::{Point, Problem, Suspension, Timestamp, Value, check};
-use gateway_dialect::{Codec, Day, Json, URL, json, write_text};
+use gateway_dialect::{Codec, Day, Json, URL, json, read_nothing, text, write_text};
 use time::{
     Date, PrimitiveDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description,
 };
@@ -46,10 +46,6 @@ const LOCAL: &[BorrowedFormatItem<'_>] = format_description!(
 const OFFSET: &[BorrowedFormatItem<'_>] = format_description!("[offset_hour sign:mandatory]:[offset_minute]");
 const MILLISECONDS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-
-fn text<'j>(json: &'j Json<'_>) -> Result<&'j str, Problem> {
-    json.as_text().ok_or(Problem::NotText)
-}
 
 fn read_username(codec: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
     let name = check::sanitized_username(text(json)?)?;
@@ -191,10 +187,6 @@ fn write_document<'a>(value: &Value<'a>) -> Json<'a> {
         Value::Document(text) => json::parse(text.as_bytes()).map_or(Json::Null, Json::into_owned),
         _ => Json::Null,
     }
-}
-
-fn read_nothing(_: &Codec, _: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    Err(Problem::ReadOnly)
 }
 
 fn write_suspensions<'a>(value: &Value<'a>) -> Json<'a> {

@@ -9,6 +9,9 @@ use crate::Json;
 /// The day of the request, UTC: what "in the future" means.
 pub type Day = Date;
 
+/// A date in the words of the `time` crate.
+pub type DateForm = &'static [BorrowedFormatItem<'static>];
+
 type Read = fn(&Codec, &Json<'_>, Day) -> Result<Value<'static>, Problem>;
 type Write = for<'a> fn(&Value<'a>) -> Json<'a>;
 
@@ -93,12 +96,57 @@ pub const ID: Codec = Codec::new("id", "UUID", read_id, write_text).chars(36, 36
 pub const SECONDS: Codec =
     Codec::new("seconds", "instant, `YYYY-MM-DDThh:mm:ssZ`", read_nothing, write_seconds);
 
-const DATE_FORM: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
+const DATE_FORM: DateForm = format_description!("[year]-[month]-[day]");
 const SECONDS_FORM: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
-fn text<'j>(json: &'j Json<'_>) -> Result<&'j str, Problem> {
+/// The text of a value; the first step of every codec of text.
+///
+/// # Errors
+/// [`Problem::NotText`].
+pub fn text<'j>(json: &'j Json<'_>) -> Result<&'j str, Problem> {
     json.as_text().ok_or(Problem::NotText)
+}
+
+/// Reads text that passes a check.
+///
+/// # Errors
+/// [`Problem::NotText`], or what the check finds.
+pub fn read_checked(
+    json: &Json<'_>,
+    check: impl Fn(&str) -> Result<(), Problem>,
+) -> Result<Value<'static>, Problem> {
+    let text = text(json)?;
+    check(text)?;
+    Ok(Value::text(text))
+}
+
+/// Reads a birth date in a form of ten characters.
+///
+/// # Errors
+/// [`Problem::Date`], [`Problem::BirthRange`].
+pub fn read_birth_date(json: &Json<'_>, form: DateForm, today: Day) -> Result<Value<'static>, Problem> {
+    let text = text(json)?;
+    let date = Date::parse(text, form).ok().filter(|_| text.len() == 10).ok_or(Problem::Date)?;
+    check::birth_date(date, today)?;
+    Ok(Value::Date(date))
+}
+
+/// The inverse of [`read_birth_date`].
+#[must_use]
+pub fn write_date(value: &Value<'_>, form: DateForm) -> Json<'static> {
+    match value {
+        Value::Date(date) => Json::Text(date.format(form).unwrap_or_default().into()),
+        _ => Json::Null,
+    }
+}
+
+/// What codecs read with that are only written.
+///
+/// # Errors
+/// [`Problem::ReadOnly`], always.
+pub fn read_nothing(_: &Codec, _: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
+    Err(Problem::ReadOnly)
 }
 
 fn read_text(codec: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
@@ -118,27 +166,19 @@ pub fn write_text<'a>(value: &Value<'a>) -> Json<'a> {
 }
 
 fn read_url(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    let text = text(json)?;
-    check::web_url(text)?;
-    Ok(Value::text(text))
+    read_checked(json, check::web_url)
 }
 
 fn read_locale(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    let text = text(json)?;
-    check::locale(text)?;
-    Ok(Value::text(text))
+    read_checked(json, check::locale)
 }
 
 fn read_time_zone(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    let text = text(json)?;
-    check::time_zone(text)?;
-    Ok(Value::text(text))
+    read_checked(json, check::time_zone)
 }
 
 fn read_email(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    let text = text(json)?;
-    check::email(text)?;
-    Ok(Value::text(text))
+    read_checked(json, check::email)
 }
 
 fn read_country(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
@@ -155,17 +195,11 @@ fn read_postal_code(codec: &Codec, json: &Json<'_>, today: Day) -> Result<Value<
 }
 
 fn read_iso_date(_: &Codec, json: &Json<'_>, today: Day) -> Result<Value<'static>, Problem> {
-    let text = text(json)?;
-    let date = Date::parse(text, DATE_FORM).ok().filter(|_| text.len() == 10).ok_or(Problem::Date)?;
-    check::birth_date(date, today)?;
-    Ok(Value::Date(date))
+    read_birth_date(json, DATE_FORM, today)
 }
 
 fn write_iso_date<'a>(value: &Value<'a>) -> Json<'a> {
-    match value {
-        Value::Date(date) => Json::Text(date.format(DATE_FORM).unwrap_or_default().into()),
-        _ => Json::Null,
-    }
+    write_date(value, DATE_FORM)
 }
 
 fn read_flag(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
@@ -188,10 +222,6 @@ fn read_external_id(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>
 
 fn read_id(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
     UserId::parse(text(json)?).map(|id| Value::text(id.to_string())).ok_or(Problem::Uuid)
-}
-
-fn read_nothing(_: &Codec, _: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    Err(Problem::ReadOnly)
 }
 
 fn write_seconds<'a>(value: &Value<'a>) -> Json<'a> {

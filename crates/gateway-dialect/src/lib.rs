@@ -16,8 +16,9 @@ mod table;
 
 pub use answer::{Answer, Hygiene};
 pub use codec::{
-    CANADIAN_OR_OTHER_POSTAL_CODE, COUNTRY, Codec, Day, EMAIL, EXTERNAL_ID, FLAG, ID, ISO_DATE, LOCALE,
-    SECONDS, TEXT, TIME_ZONE, URL, write_text,
+    CANADIAN_OR_OTHER_POSTAL_CODE, COUNTRY, Codec, DateForm, Day, EMAIL, EXTERNAL_ID, FLAG, ID, ISO_DATE,
+    LOCALE, SECONDS, TEXT, TIME_ZONE, URL, read_birth_date, read_checked, read_nothing, text, write_date,
+    write_text,
 };
 pub use dialect::{Decoded, Dialect, Naming, Occasion, Request, Ruling, Site, UnknownFields, refused_names};
 pub use express::{Expressed, Expression};

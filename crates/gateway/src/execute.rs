@@ -83,7 +83,7 @@ impl<S: UserStore> Gateway<S> {
             judged => judged,
         };
         for link in &user.links {
-            if self.store.find(&UniqueKey::Link(link.clone())).await.map_err(store_error)?.is_some() {
+            if self.owner(link.clone()).await?.is_some() {
                 return Err(ErrorKind::AlreadyExists.into());
             }
         }
@@ -98,8 +98,7 @@ impl<S: UserStore> Gateway<S> {
     async fn read_or_create(&self, visit: &Visit<'_>, creation: &Creation) -> Result<Executed<'_>, Error> {
         let owner = match (&creation.external_id, visit.site.reach.namespace()) {
             (Some(external_id), Some(namespace)) => {
-                let link = Link { namespace: namespace.clone(), external_id: external_id.clone() };
-                self.store.find(&UniqueKey::Link(link)).await.map_err(store_error)?
+                self.owner(Link { namespace: namespace.clone(), external_id: external_id.clone() }).await?
             }
             _ => None,
         };
@@ -145,12 +144,8 @@ impl<S: UserStore> Gateway<S> {
     async fn delete(&self, visit: &Visit<'_>, locator: &Locator) -> Result<Executed<'_>, Error> {
         let (before, turn) = self.load_to_write(visit, locator).await?;
         let answer = visit.mount.config.dialect.encode(&visit.site, &Outcome::Deleted);
-        let write = match visit
-            .site
-            .reach
-            .namespace()
-            .and_then(|namespace| before.unlinked(namespace, visit.site.now))
-        {
+        let namespace = visit.site.reach.namespace();
+        let write = match namespace.and_then(|namespace| before.unlinked(namespace, visit.site.now)) {
             Some(after) => Write::Update { before, after: Arc::new(after) },
             None => Write::Delete { before },
         };
@@ -174,16 +169,17 @@ impl<S: UserStore> Gateway<S> {
     async fn load(&self, visit: &Visit<'_>, locator: &Locator) -> Result<Arc<User>, Error> {
         let found = match (locator, visit.site.reach) {
             (Locator::External(external_id), Reach::Namespace(namespace)) => {
-                let link = Link { namespace: namespace.clone(), external_id: external_id.clone() };
-                self.store.find(&UniqueKey::Link(link)).await
+                self.owner(Link { namespace: namespace.clone(), external_id: external_id.clone() }).await?
             }
-            (Locator::Id(id), reach) => {
-                self.store.user(*id).await.map(|user| user.filter(|user| sees(reach, user)))
-            }
-            (Locator::External(_), Reach::All | Reach::Nobody) | (Locator::Nobody, _) => Ok(None),
+            (Locator::Id(id), _) => self.store.user(*id).await.map_err(store_error)?,
+            (Locator::External(_), Reach::All | Reach::Nobody) | (Locator::Nobody, _) => None,
         };
-        let user = found.map_err(store_error)?.filter(|user| user.status != Status::Closed);
-        user.ok_or_else(|| ErrorKind::NotFound.into())
+        found.filter(|user| shows(visit.site.reach, user)).ok_or_else(|| ErrorKind::NotFound.into())
+    }
+
+    /// The user with a link, whether it is shown or not.
+    async fn owner(&self, link: Link) -> Result<Option<Arc<User>>, Error> {
+        self.store.find(&UniqueKey::Link(link)).await.map_err(store_error)
     }
 
     /// The user of a creation, not yet in the store.
@@ -207,17 +203,14 @@ impl<S: UserStore> Gateway<S> {
     }
 }
 
-/// Whether a mount shows a user: within its reach, and not closed.
+/// Whether a mount shows a user: within its reach, and not closed (decision 15).
 pub(crate) fn shows(reach: &Reach, user: &User) -> bool {
-    user.status != Status::Closed && sees(reach, user)
-}
-
-fn sees(reach: &Reach, user: &User) -> bool {
-    match reach {
+    let is_within = match reach {
         Reach::All => true,
         Reach::Nobody => false,
         Reach::Namespace(namespace) => user.external_id(namespace).is_some(),
-    }
+    };
+    is_within && user.status != Status::Closed
 }
 
 /// A version 7 UUID: new users stand together in the store.

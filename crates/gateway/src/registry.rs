@@ -1,13 +1,13 @@
 //! The dialects that there are. The only file that names more than one.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use dialect_jsonapi::JsonApi;
 use dialect_jsonpatch::JsonPatch;
 use dialect_partner::Partner;
 use dialect_update::Update;
 use gateway_auth::{Basic, Bearer, Build, SignedRequests};
-use gateway_dialect::{Dialect, Options};
+use gateway_dialect::{Dialect, Options, Secret, SecretSource};
 
 /// A dialect by its name in the configuration.
 #[derive(Clone, Copy)]
@@ -18,6 +18,23 @@ pub struct Row {
     pub dialect: fn(&mut Options<'_>) -> Arc<dyn Dialect>,
     /// Reads how its clients prove who they are.
     pub authenticator: Build,
+}
+
+impl Row {
+    /// The dialect with its default options, for what needs no mount.
+    #[must_use]
+    pub fn with_defaults(&self) -> Arc<dyn Dialect> {
+        (self.dialect)(&mut Options::new(Vec::new(), 0..0, &RefCell::default(), &NoSecrets))
+    }
+}
+
+/// No dialect has a secret among its own options.
+struct NoSecrets;
+
+impl SecretSource for NoSecrets {
+    fn resolve(&self, _: &str) -> Result<Secret, String> {
+        Err("there are no secrets here".to_owned())
+    }
 }
 
 /// Every dialect, in the order of their names.

@@ -1,7 +1,6 @@
 //! `interlingua translate`: an update in one dialect, said in another. No server needed.
 
 use std::{
-    cell::RefCell,
     fmt::Write as _,
     fs,
     io::{self, Read},
@@ -11,9 +10,7 @@ use std::{
 
 use clap::Args;
 use gateway_core::{Attr, Caller, Error, Namespace, Operation, Place, Reach, Timestamp, Value};
-use gateway_dialect::{
-    Action, Dialect, Naming, Options, Request, Secret, SecretSource, Site, Target, UnknownFields,
-};
+use gateway_dialect::{Action, Dialect, Naming, Request, Site, Target, UnknownFields};
 use http::HeaderMap;
 
 use crate::{demo, registry::DIALECTS};
@@ -128,14 +125,5 @@ fn dialect(name: &str) -> Result<Arc<dyn Dialect>, String> {
     let row = DIALECTS.iter().find(|row| row.name == name);
     let known = || DIALECTS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ");
     let row = row.ok_or_else(|| format!("there is no dialect `{name}`; there are: {}", known()))?;
-    let problems = RefCell::default();
-    Ok((row.dialect)(&mut Options::new(Vec::new(), 0..0, &problems, &NoSecrets)))
-}
-
-struct NoSecrets;
-
-impl SecretSource for NoSecrets {
-    fn resolve(&self, _: &str) -> Result<Secret, String> {
-        Err("a translation needs no secrets".to_owned())
-    }
+    Ok(row.with_defaults())
 }
