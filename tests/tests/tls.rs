@@ -102,7 +102,7 @@ async fn ask(stream: TlsStream<TcpStream>) -> u16 {
     status
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn both_versions_and_both_protocols_are_spoken() {
     let pair = Pair::new();
     let process = Process::start(&bed(&pair, ""));
@@ -121,7 +121,7 @@ async fn both_versions_and_both_protocols_are_spoken() {
     assert!(status.success() && output.contains("listening on https://"), "{output}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_handshake_is_closed_and_others_are_served() {
     let pair = Pair::new();
     let process = Process::start(&bed(&pair, "min_version = \"1.3\"\nhandshake_timeout_ms = 300"));
@@ -138,7 +138,7 @@ async fn what_is_no_handshake_is_closed_and_others_are_served() {
     assert_eq!(ask(stream).await, 404);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replaced_certificate_is_shown_to_new_connections() {
     let (first, second) = (Pair::new(), Pair::new());
     let bed = bed(&first, "");

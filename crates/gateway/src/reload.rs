@@ -1,7 +1,7 @@
 //! Reading the configuration again, at SIGHUP or when one of its files has changed: all of it is
 //! checked, then swapped as a whole; a bad one changes nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use gateway_core::UserStore;
 use prometheus::{IntCounterVec, IntGauge, Opts};
@@ -18,6 +18,9 @@ use crate::{
 /// How often the files are looked at. A change is taken once it has stood still for as long: a file
 /// that is being written is not read half.
 const PERIOD: Duration = Duration::from_millis(500);
+
+/// What is said of a bad configuration.
+const KEPT: &str = "the configuration was not loaded, the one before stays";
 
 /// A setting's name, and whether it is the same in two configurations.
 type Setting = (&'static str, fn(&Config, &Config) -> bool);
@@ -112,6 +115,11 @@ impl<S: UserStore> Reloader<S> {
                 }
             }
             match self.load().await {
+                Some(Ok(config)) if exposes_demo(&self.started, &config) => {
+                    files = config.files;
+                    self.told.failed();
+                    tracing::error!("{KEPT}: it has demo credentials, and this process is not on loopback");
+                }
                 Some(Ok(config)) => {
                     (files, watch) = (config.files.clone(), config.server.watch);
                     self.take(config);
@@ -119,9 +127,12 @@ impl<S: UserStore> Reloader<S> {
                 Some(Err(report)) => {
                     files = report.files().clone();
                     self.told.failed();
-                    tracing::error!("the configuration was not loaded, the one before stays:\n{report}");
+                    tracing::error!("{KEPT}:\n{report}");
                 }
-                None => self.told.failed(),
+                None => {
+                    files = look(&files).await;
+                    self.told.failed();
+                }
             }
             seen = files.clone();
         }
@@ -132,7 +143,7 @@ impl<S: UserStore> Reloader<S> {
         match spawn_blocking(move || config::load(&path, &overrides)).await {
             Ok(loaded) => Some(loaded),
             Err(error) => {
-                tracing::error!(%error, "the configuration was not loaded, the one before stays");
+                tracing::error!(%error, "{KEPT}");
                 None
             }
         }
@@ -158,8 +169,40 @@ impl<S: UserStore> Reloader<S> {
     }
 }
 
+/// True for demo credentials where strangers would meet them. A new configuration may say that it
+/// listens on loopback; the listeners are where the start put them.
+fn exposes_demo(started: &Config, new: &Config) -> bool {
+    let is_open = |address: SocketAddr| !address.ip().is_loopback();
+    new.uses_demo_credentials && (is_open(started.server.listen) || is_open(started.server.admin))
+}
+
 /// The files as they are now; unchanged where nobody can look.
 async fn look(files: &Files) -> Files {
     let known = files.clone();
     spawn_blocking(move || known.now()).await.unwrap_or_else(|_fallen| files.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn demo_credentials_are_not_loaded_into_an_open_listener() {
+        const MOUNT: &str =
+            "[[mount]]\nname = \"a\"\nprefix = \"/a\"\ndialect = \"update\"\nnamespace = \"{projectId}\"\n";
+        const DEMO: &str =
+            "[[mount.client]]\nname = \"a\"\ntoken = \"demo-service-token\"\nproject = \"p\"\n";
+        let load = |text: &str| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), text).unwrap();
+            config::load(file.path(), &Overrides::default()).unwrap()
+        };
+        let (own, demo) = (load(MOUNT), load(&format!("{MOUNT}{DEMO}")));
+        let open = |key: &str| load(&format!("[server]\n{key} = \"0.0.0.0:9000\"\n{MOUNT}"));
+        assert!(!exposes_demo(&own, &demo));
+        for started in [open("listen"), open("admin")] {
+            assert!(exposes_demo(&started, &demo));
+            assert!(!exposes_demo(&started, &own));
+        }
+    }
 }

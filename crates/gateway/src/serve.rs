@@ -156,9 +156,8 @@ async fn open(config: &StoreConfig) -> Result<EmbeddedStore, Failure> {
 fn banner(config: &Config, listener: &TcpListener, admin: &TcpListener) -> String {
     let address = |listener: &TcpListener, configured| listener.local_addr().unwrap_or(configured);
     let listen = address(listener, config.server.listen);
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
     let mut lines = vec![
-        format!("interlingua {} listening on {scheme}://{listen}", env!("CARGO_PKG_VERSION")),
+        format!("interlingua {} listening on {}://{listen}", env!("CARGO_PKG_VERSION"), config.scheme()),
         format!("admin on http://{} (/livez /readyz /metrics)", address(admin, config.server.admin)),
     ];
     for mount in &config.mounts {
@@ -188,8 +187,17 @@ fn admin(gateway: &Arc<Gateway<EmbeddedStore>>, draining: &Arc<AtomicBool>) -> A
             Health::Poisoned => Err("the store was stopped by a fault"),
             Health::Ready => Ok(()),
         }),
-        metrics: Arc::new(move || counted.metrics().render() + &store_metrics::render(counted.store())),
+        metrics: Arc::new(move || {
+            counted.metrics().render() + &in_flight(&counted) + &store_metrics::render(counted.store())
+        }),
     }
+}
+
+/// How near `max_requests` is.
+fn in_flight(gateway: &Gateway<EmbeddedStore>) -> String {
+    const NAME: &str = "interlingua_requests_in_flight";
+    let count = gateway.in_flight();
+    format!("# HELP {NAME} Requests under way.\n# TYPE {NAME} gauge\n{NAME} {count}\n")
 }
 
 /// Waits for a signal, or for the store to fall; then readiness goes first.

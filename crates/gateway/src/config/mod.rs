@@ -271,6 +271,14 @@ fn read(path: &Path, overrides: &Overrides, secrets: &Secrets) -> Result<Config,
     })
 }
 
+impl Config {
+    /// The scheme of the listener's URLs.
+    #[must_use]
+    pub const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+}
+
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")

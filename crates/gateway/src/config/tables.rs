@@ -36,9 +36,7 @@ pub(super) struct Tables {
 }
 
 pub(super) fn read(root: &mut Options<'_>, overrides: &Overrides, secrets: &Secrets) -> Tables {
-    let mut options = root.table_or_empty("server");
-    let tls = tls::read(&mut options, secrets);
-    let (server, places) = server(options, overrides);
+    let (server, tls, places) = server(root.table_or_empty("server"), overrides, secrets);
     let log = log(root.table_or_empty("log"));
     let (store, secrets_key) = store(root.table_or_empty("store"), overrides);
     let mut demo = root.table_or_empty("demo");
@@ -63,7 +61,11 @@ impl Tables {
     }
 }
 
-fn server(mut options: Options<'_>, overrides: &Overrides) -> (Server, [Option<Span>; 2]) {
+fn server(
+    mut options: Options<'_>,
+    overrides: &Overrides,
+    secrets: &Secrets,
+) -> (Server, Option<Terms>, [Option<Span>; 2]) {
     let listen = address(&mut options, "listen");
     let admin = address(&mut options, "admin");
     let server = Server {
@@ -80,6 +82,7 @@ fn server(mut options: Options<'_>, overrides: &Overrides) -> (Server, [Option<S
         failed_auth_limit: rate_limit(&mut options, "failed_auth_limit"),
         watch: options.flag("watch", true),
     };
+    let tls = tls::read(&mut options, secrets);
     if server.listen == server.admin && server.listen.port() != 0 {
         options.problem("admin", "`admin` is the same address as `listen`");
     }
@@ -88,7 +91,7 @@ fn server(mut options: Options<'_>, overrides: &Overrides) -> (Server, [Option<S
         overrides.admin.is_none().then(|| options.span_of("admin")),
     ];
     options.finish();
-    (server, places)
+    (server, tls, places)
 }
 
 fn proxies(options: &mut Options<'_>) -> Proxies {
