@@ -170,6 +170,9 @@ fn what_cannot_change_is_named_and_the_rest_is_applied() {
     let unmounted = Connection::open(process.address).unwrap().send(&other(OLD)).unwrap();
     assert_eq!(unmounted.header("content-type"), Some("application/problem+json"));
     assert!(!bed.folder().join("elsewhere").exists());
+    let talkative = config("watch = false\ntrusted_proxies = \"10.0.0.1\"")
+        .replace("\"json\"", "\"json\"\nlevel = \"debug\"");
+    reload(&bed, &process, &talkative);
     let (_, output) = process.stop();
     let settings = [
         "[server] listen",
@@ -178,7 +181,6 @@ fn what_cannot_change_is_named_and_the_rest_is_applied() {
         "[server] drain_timeout_ms",
         "[server] max_connections",
         "[log] format",
-        "[log] level",
         "[store.embedded]",
         "[demo] user",
     ];
@@ -186,6 +188,8 @@ fn what_cannot_change_is_named_and_the_rest_is_applied() {
         let named = format!("`{setting}` has changed; that takes effect at the next start");
         assert_eq!(output.matches(&named).count(), 1, "{setting} in\n{output}");
     }
+    // The log was quiet from the change to `warn` until the change to `debug`.
+    assert_eq!(output.matches("the configuration was loaded").count(), 1, "{output}");
     assert!(!output.contains("`[server.tls]` has changed"));
     assert!(!output.contains("`[store] secrets_key` has changed"));
 }

@@ -10,6 +10,7 @@ use tokio::{signal::unix::Signal, task::spawn_blocking};
 use crate::{
     clock,
     config::{self, Config, Files, Overrides, Report},
+    log::Level,
     metrics::Metrics,
     service::Gateway,
     tls::Tls,
@@ -26,7 +27,7 @@ const KEPT: &str = "the configuration was not loaded, the one before stays";
 type Setting = (&'static str, fn(&Config, &Config) -> bool);
 
 /// What is taken at the start and cannot change later.
-const FROZEN: [Setting; 11] = [
+const FROZEN: [Setting; 10] = [
     ("[server] listen", |old, new| old.server.listen == new.server.listen),
     ("[server] admin", |old, new| old.server.admin == new.server.admin),
     ("[server] header_timeout_ms", |old, new| old.server.header_timeout == new.server.header_timeout),
@@ -34,7 +35,6 @@ const FROZEN: [Setting; 11] = [
     ("[server] max_connections", |old, new| old.server.max_connections == new.server.max_connections),
     ("[server.tls]", |old, new| old.tls.is_some() == new.tls.is_some()),
     ("[log] format", |old, new| old.log.format == new.log.format),
-    ("[log] level", |old, new| old.log.level == new.log.level),
     ("[store.embedded]", |old, new| old.store == new.store),
     ("[store] secrets_key", |old, new| old.secrets_key == new.secrets_key),
     ("[demo] user", |old, new| old.demo_user == new.demo_user),
@@ -90,6 +90,7 @@ impl Told {
 pub(crate) struct Reloader<S> {
     pub(crate) gateway: Arc<Gateway<S>>,
     pub(crate) tls: Option<Tls>,
+    pub(crate) log_level: Level,
     /// The configuration of the start, by which what cannot change is named.
     pub(crate) started: Config,
     pub(crate) overrides: Overrides,
@@ -158,7 +159,8 @@ impl<S: UserStore> Reloader<S> {
                 tracing::warn!("`{name}` has changed; that takes effect at the next start");
             }
         }
-        let Config { mounts, server, tls, .. } = config;
+        let Config { mounts, server, tls, log, .. } = config;
+        self.log_level.set(log.level);
         if let (Some(listener), Some(terms)) = (&self.tls, tls) {
             listener.replace(terms);
         }

@@ -75,7 +75,7 @@ pub fn run(config: Config, overrides: Overrides) -> ExitCode {
 }
 
 async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure> {
-    let _log = log::init(&config.log);
+    let (_log, log_level) = log::init(&config.log);
     let listener = bind(config.server.listen).await?;
     let admin_listener = bind(config.server.admin).await?;
     let store = open(&config.store).await?;
@@ -95,8 +95,14 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
     // From here on SIGHUP does not end the process.
     let hangup = signal(SignalKind::hangup())
         .map_err(|error| Failure(format!("SIGHUP cannot be received: {error}"), cli::IO_FAILURE))?;
-    let reloader =
-        Reloader { gateway: Arc::clone(&gateway), tls: tls.clone(), started: config, overrides, told };
+    let reloader = Reloader {
+        gateway: Arc::clone(&gateway),
+        tls: tls.clone(),
+        log_level,
+        started: config,
+        overrides,
+        told,
+    };
     let reloading = tokio::spawn(reloader.run(hangup));
 
     let exit = Arc::new(AtomicU8::new(0));
