@@ -7,10 +7,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use gateway::config::{self, Overrides};
+use gateway::{
+    config::{self, Overrides},
+    forwarded::{ForwardedHeader, Network, Proxies},
+};
 use gateway_testkit::{cases::Transport, client::RawRequest, memory::Fault};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame};
+use proptest::{collection, prelude::*};
 use tests::{Bed, Inside, PEER, partner, party::Party};
 use uuid::Uuid;
 
@@ -195,6 +199,34 @@ async fn limits_outlive_a_reload() {
     assert_eq!(inside.send_from(guesser, with_token(GOOD, None)).await.unwrap().status, 429);
     reload("burst = 3", "burst = 5");
     assert_eq!(inside.send_from(guesser, with_token(GOOD, None)).await.unwrap().status, 200);
+}
+
+proptest! {
+    /// Whatever a client writes, in as many lines as it likes: what the proxy adds is what counts.
+    #[test]
+    fn a_client_cannot_hide_behind_a_proxy(
+        lines in collection::vec("[ -~\u{80}-\u{ff}]{0,40}", 0..3),
+        is_joined: bool,
+        is_standard: bool,
+    ) {
+        let (header, name, added) = if is_standard {
+            (ForwardedHeader::Forwarded, "forwarded", "for=198.51.100.1;proto=https")
+        } else {
+            (ForwardedHeader::XForwardedFor, "x-forwarded-for", "198.51.100.1")
+        };
+        let mut lines = lines;
+        match lines.last_mut() {
+            Some(last) if is_joined => last.push_str(&format!(", {added}")),
+            _ => lines.push(added.to_owned()),
+        }
+        let mut headers = http::HeaderMap::new();
+        for line in lines {
+            headers.append(name, http::HeaderValue::from_bytes(line.as_bytes()).unwrap());
+        }
+        let proxies = Proxies { trusted: vec![Network::parse("10.0.0.0/8").unwrap()], header };
+        let client = proxies.client("10.0.0.1".parse().unwrap(), &headers);
+        prop_assert_eq!(client, Some("198.51.100.1".parse().unwrap()));
+    }
 }
 
 /// A request that began before a reload ends by the configuration that it began with.

@@ -221,13 +221,14 @@ fn two_hundred_reloads_under_load_fail_no_request() {
         })
         .collect();
     for round in 0..100 {
-        let good = config("watch = false").replace("[demo]", "") + &format!("\n# {round}\n");
-        reload(&bed, &process, &good.replace("minimum_age = 18", "minimum_age = 19"));
-        reload(
-            &bed,
-            &process,
-            &good.replace("/partner/v1", "/bad/v1").replace("$DIR/other-secret", "/nowhere"),
-        );
+        let mount = "[[mount]]\nname = \"new\"\ndialect = \"partner\"\nnamespace = \"new\"";
+        let good = config("watch = false") + &format!("\n{mount}\nprefix = \"/new/{round}\"\n");
+        let new = RawRequest { target: format!("/new/{round}/users/a"), ..partner::read("a") };
+        reload(&bed, &process, &good);
+        assert_eq!(status(&process, &new), 401);
+        let bad = good.replace("/partner/v1", "/bad/v1").replace(&format!("/new/{round}"), "/worse");
+        reload(&bed, &process, &bad.replace("$DIR/other-secret", "/nowhere"));
+        assert_eq!(status(&process, &new), 401);
     }
     stop.store(true, Ordering::Relaxed);
     let rounds: Vec<u32> = clients.into_iter().map(|client| client.join().unwrap()).collect();

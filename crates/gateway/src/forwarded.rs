@@ -89,9 +89,11 @@ impl Proxies {
             ForwardedHeader::Forwarded => header::FORWARDED,
         };
         for line in headers.get_all(name).iter().rev() {
-            let mut rest = Some(line.to_str().ok()?);
-            while let Some(text) = rest {
-                let (before, entry) = last_entry(text);
+            let mut rest = Some(line.as_bytes());
+            while let Some(list) = rest {
+                let (before, entry) = last_entry(list);
+                // Entry by entry: odd bytes of a client must not hide what a proxy wrote behind them.
+                let entry = str::from_utf8(entry).ok()?;
                 let address = match self.header {
                     ForwardedHeader::XForwardedFor => address(entry.trim()),
                     ForwardedHeader::Forwarded => forwarded_for(entry),
@@ -112,9 +114,9 @@ impl Proxies {
 
 /// The last entry of a list, and what is before it. Quotes are read from the end as well: an open one
 /// that a client sent must not swallow what a proxy wrote behind it.
-fn last_entry(list: &str) -> (Option<&str>, &str) {
+fn last_entry(list: &[u8]) -> (Option<&[u8]>, &[u8]) {
     let mut quoted = false;
-    for (at, byte) in list.bytes().enumerate().rev() {
+    for (at, byte) in list.iter().enumerate().rev() {
         match byte {
             b'"' => quoted = !quoted,
             b',' if !quoted => return (Some(&list[..at]), &list[at + 1..]),
