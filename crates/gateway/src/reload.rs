@@ -114,6 +114,8 @@ impl<S: UserStore> Reloader<S> {
                     }
                     tracing::info!("a file of the configuration has changed: loading it");
                 }
+                // Neither signals nor files can be waited for any more: the runtime is ending.
+                else => return,
             }
             match self.load().await {
                 Some(Ok(config)) if exposes_demo(&self.started, &config) => {
