@@ -85,6 +85,7 @@ fn readiness_and_metrics_are_served() {
         "interlingua_store_commits_total 2",
         "interlingua_store_batch_size_count 2",
         "interlingua_store_poisoned 0",
+        "interlingua_requests_in_flight 0",
     ] {
         assert!(metrics.lines().any(|found| found == line), "no {line} in\n{metrics}");
     }

@@ -4,19 +4,37 @@
 //! body, e-mail or token (decision 14).
 
 use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::{filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    Registry, filter::LevelFilter, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
+};
 
 use crate::config::{Log, LogFormat, LogLevel};
 
-/// Begins to log. Lines are written by a thread of their own, until the guard is dropped.
-pub fn init(config: &Log) -> WorkerGuard {
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
-    let level = match config.level {
+/// How much is logged, to be changed while it is.
+#[derive(Clone, Debug)]
+pub struct Level(reload::Handle<LevelFilter, Registry>);
+
+impl Level {
+    /// Logs this much from now on.
+    pub fn set(&self, level: LogLevel) {
+        // An error means that this is not the process's log, as in `init`.
+        self.0.reload(filter(level)).ok();
+    }
+}
+
+const fn filter(level: LogLevel) -> LevelFilter {
+    match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
-    };
+    }
+}
+
+/// Begins to log. Lines are written by a thread of their own, until the guard is dropped.
+pub fn init(config: &Log) -> (WorkerGuard, Level) {
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+    let (level, handle) = reload::Layer::new(filter(config.level));
     let registry = tracing_subscriber::registry().with(level);
     let layer = fmt::layer().with_writer(writer);
     let set = match config.format {
@@ -36,5 +54,5 @@ pub fn init(config: &Log) -> WorkerGuard {
         let place = panic.location().map_or_else(String::new, ToString::to_string);
         tracing::error!(place, "a panic was caught");
     }));
-    guard
+    (guard, Level(handle))
 }

@@ -77,16 +77,25 @@ fn the_shipped_file_is_valid() {
 fn the_shipped_comments_are_true() {
     let shipped = fs::read_to_string(SHIPPED).unwrap();
     let is_key = |line: &&str| {
-        line.strip_prefix("# ")
-            .and_then(|line| line.split_once(" = "))
-            .is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        let is_table = line.starts_with("# [") && line.ends_with(']');
+        is_table
+            || line
+                .strip_prefix("# ")
+                .and_then(|line| line.split_once(" = "))
+                .is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
     };
     assert!(shipped.lines().filter(is_key).count() > 10);
     let all: Vec<_> = shipped.lines().map(|line| if is_key(&line) { &line[2..] } else { line }).collect();
     let report = refused(&all.join("\n"));
     assert_shows(
         &report,
-        &["`INTERLINGUA_KEY` is not set", "`INTERLINGUA_SECRETS_KEY` is not set", ": 2 mistakes"],
+        &[
+            "the file `/etc/interlingua/tls.crt` cannot be read",
+            "the secret file `/etc/interlingua/tls.key` cannot be read",
+            "`INTERLINGUA_KEY` is not set",
+            "`INTERLINGUA_SECRETS_KEY` is not set",
+            ": 4 mistakes",
+        ],
     );
 }
 
@@ -220,6 +229,14 @@ fn values_out_of_bounds() {
         ("[server]\nlisten = 8080", "`listen` must be a string"),
         ("[server]\nadmin = \"127.0.0.1\"", "`admin` must be an IP address and a port"),
         ("[server]\nadmin = \"127.0.0.1:8080\"", "the same address as `listen`"),
+        ("[server]\nmax_requests = 0", "from 1 to 1000000"),
+        ("[server]\nwatch = 1", "`watch` must be true or false"),
+        ("[server]\ntrusted_proxies = [\"10.0.0.0/33\"]", "must be an IP address, or a network"),
+        ("[server]\ntrusted_proxies = \"10.0.0.1/8\"", "has bits set behind its network's length"),
+        ("[server]\nforwarded_header = \"via\"", "\"x-forwarded-for\" or \"forwarded\""),
+        ("[server]\nfailed_auth_limit = { requests = 30 }", "`per_s` is missing"),
+        ("[server.tls]\ncertificate = \"Cargo.toml\"\nkey = \"\"", "the path of a PEM file"),
+        ("[server]\ntls = true", "`tls` must be a table"),
         ("[log]\nlevel = \"loud\"", "\"error\" or \"warn\" or \"info\" or \"debug\""),
         ("[log]\nformat = true", "\"pretty\" or \"json\""),
         ("[store]\nkind = \"oracle\"", "`kind` must be \"embedded\""),

@@ -55,7 +55,7 @@ struct Place<'c> {
 /// A sentence that says what is wrong with the order, and what there is instead.
 pub fn curl(config: &Config, order: &Order, now: Timestamp) -> Result<String, String> {
     let method = method(&order.method)?;
-    let url = url(&order.url, config.server.listen)?;
+    let url = url(&order.url, config)?;
     let place = place(&config.mounts, &url)?;
     let body = body(order.body.as_deref())?;
     let (headers, bytes) = (HeaderMap::new(), body.as_deref().unwrap_or_default());
@@ -109,7 +109,7 @@ pub fn example(config: &Config, mount: &MountConfig) -> Option<String> {
         Naming::External => "partner-user-42",
     };
     let path: Vec<_> = route.template.split('/').map(segment).collect();
-    let url = format!("http://{}{prefix}{}", reachable(config.server.listen), path.join("/"));
+    let url = format!("{}://{}{prefix}{}", config.scheme(), reachable(config.server.listen), path.join("/"));
     // A host that the URL does not name is found by the target alone.
     let url = if mount.host.is_some() { format!("{prefix}{}", path.join("/")) } else { url };
     let mut line = format!("interlingua sign GET {} --client {client}", quote(&url));
@@ -165,12 +165,12 @@ fn method(text: &str) -> Result<Method, String> {
 }
 
 /// Only what curl sends as it stands, for that is what is signed.
-fn url(text: &str, listen: SocketAddr) -> Result<Url, String> {
+fn url(text: &str, config: &Config) -> Result<Url, String> {
     if !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains('#') {
         return Err("the URL must be plain ASCII, without blanks and without a `#`; escape them".to_owned());
     }
     if text.starts_with('/') {
-        let full = format!("http://{}{text}", reachable(listen));
+        let full = format!("{}://{}{text}", config.scheme(), reachable(config.server.listen));
         return Ok(Url { full, authority: None, target: checked(text)? });
     }
     let rest = ["http://", "https://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
