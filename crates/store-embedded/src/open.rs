@@ -18,10 +18,12 @@ use fjall::Database;
 use crate::{
     Options, Shared,
     cache::Cache,
-    engine::{self, Engine, KEYS, META, USERS},
+    engine::{self, DATABASE, Engine, KEYS, META, USERS},
     error::OpenFault,
+    journal::{self, EXTENSION as JOURNAL, Numbers},
     ledger::{self, LiveKeys},
     maintenance::Stop,
+    manifest::{self, CURRENT, KEYSPACES},
     mark::{self, Mark},
     marker::{self, Marker, Space},
     queue::Queue,
@@ -30,15 +32,11 @@ use crate::{
 };
 
 const LOCK: &str = "lock";
-const DATABASE: &str = "users";
 const NEW: &str = "users.tmp";
 const OURS: [&str; 6] = [LOCK, DATABASE, NEW, marker::NAME, marker::NEW, mark::NAME];
 /// The engine's own names.
 const VERSION: &str = "version";
-const KEYSPACES: &str = "keyspaces";
 const CATALOGUE: &str = "0";
-const CURRENT: &str = "current";
-const JOURNAL: &str = "jnl";
 
 /// What a directory holds, opened.
 struct Parts {
@@ -46,13 +44,15 @@ struct Parts {
     sealer: Sealer,
     mark: Mark,
     db: Database,
+    /// The last batch of the journals, where they hold any.
+    journaled: Option<u64>,
 }
 
 /// Opens the directory; everything but the threads.
 pub(crate) fn open(dir: &Path, options: Options) -> Result<Shared, OpenFault> {
     claim(dir)?;
     let lock = take_lock(dir)?;
-    let Parts { marker, sealer, mark, db } = match Marker::read(dir)? {
+    let Parts { marker, sealer, mark, db, journaled } = match Marker::read(dir)? {
         Some(marker) => reopen(dir, marker, &options)?,
         None => create(dir, &options)?,
     };
@@ -61,6 +61,9 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Shared, OpenFault> {
     let acked = mark.acked();
     if found < acked {
         return Err(OpenFault::AcknowledgedLost { acked, found });
+    }
+    if let Some(last) = journaled.filter(|last| *last != found) {
+        return Err(OpenFault::JournalMisread { last, found });
     }
     if found > acked {
         // Synced, though never acknowledged: from now on it may be read, so it counts.
@@ -155,7 +158,7 @@ fn create(dir: &Path, options: &Options) -> Result<Parts, OpenFault> {
     let mark = Mark::create(dir, marker.store)?;
     marker.write(dir)?;
     let sealer = marker.sealer(options.encryption_key.as_ref())?;
-    Ok(Parts { marker, sealer, mark, db })
+    Ok(Parts { marker, sealer, mark, db, journaled: None })
 }
 
 /// Makes an empty database aside and renames it into place when all of it is on disk.
@@ -244,7 +247,12 @@ fn reopen(dir: &Path, mut marker: Marker, options: &Options) -> Result<Parts, Op
     let sealer = marker.sealer(options.encryption_key.as_ref())?;
     check_files(dir, &marker)?;
     let mark = Mark::open(dir, marker.store)?;
-    let db = open_database(&dir.join(DATABASE), options)?;
+    let database = dir.join(DATABASE);
+    manifest::check(&database)?;
+    let numbers = Numbers { sealer: &sealer, meta: meta_number(&marker)? };
+    let journals = journal::check(&database, &numbers, mark.acked())?;
+    journals.cut()?;
+    let db = open_database(&database, options)?;
     let mut found = Vec::new();
     for name in db.list_keyspace_names() {
         found.push(engine::space(&db.keyspace(&name, || engine::settings(&name))?));
@@ -262,7 +270,13 @@ fn reopen(dir: &Path, mut marker: Marker, options: &Options) -> Result<Parts, Op
         marker.spaces.extend(found);
         marker.write(dir)?;
     }
-    Ok(Parts { marker, sealer, mark, db })
+    Ok(Parts { marker, sealer, mark, db, journaled: journals.last })
+}
+
+/// The engine's number of the keyspace `meta`.
+fn meta_number(marker: &Marker) -> Result<u64, OpenFault> {
+    let meta = marker.spaces.iter().find(|space| space.name == META);
+    meta.and_then(|space| space.folder.parse().ok()).ok_or(OpenFault::Damaged(marker::NAME))
 }
 
 /// Every file without which the engine would silently start anew.

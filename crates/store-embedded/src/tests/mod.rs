@@ -1,6 +1,7 @@
 //! Tests of the store as a whole, over directories of their own.
 
 mod commit;
+mod damage;
 mod fault;
 mod ledger;
 mod open;

@@ -330,7 +330,10 @@ async fn a_record_in_the_place_of_another_is_damaged() {
     bench.raw(|db| {
         let users = db.keyspace("users", fjall::KeyspaceCreateOptions::default).unwrap();
         let bytes = users.get(id(1).as_bytes()).unwrap().unwrap();
-        users.insert(id(2).as_bytes(), bytes).unwrap();
+        // Past the journal, in which every batch is numbered.
+        let mut ingestion = users.start_ingestion().unwrap();
+        ingestion.write(id(2).as_bytes(), bytes).unwrap();
+        ingestion.finish().unwrap();
     });
     let store = bench.open();
     assert!(matches!(store.user(id(2)).await, Err(StoreError::Damaged(_))));
