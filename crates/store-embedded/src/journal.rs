@@ -125,9 +125,8 @@ fn name(id: u64) -> String {
 fn walk(bytes: &[u8], numbers: &Numbers<'_>, last: &mut Option<Batch>) -> usize {
     let mut end = 0;
     while let Some(batch) = read(&bytes[end..], numbers) {
-        let follows = last.is_none_or(|last| {
-            batch.stamp.seq == last.stamp.seq.wrapping_add(1) && batch.seqno > last.seqno
-        });
+        let follows = last
+            .is_none_or(|last| batch.stamp.seq == last.stamp.seq.wrapping_add(1) && batch.seqno > last.seqno);
         if !follows {
             break;
         }

@@ -150,6 +150,15 @@ impl EmbeddedStore {
         Ok(store)
     }
 
+    /// Makes the high-water mark anew from what is found, where it is lost or damaged: a loss at the end
+    /// can then not be told any more. Returns the last batch.
+    ///
+    /// # Errors
+    /// As [`EmbeddedStore::open`].
+    pub fn repair_mark(dir: &Path, options: Options) -> Result<u64, OpenError> {
+        open::repair_mark(dir, options).map_err(|fault| fault.at(dir))
+    }
+
     fn start(&self, name: &str, body: fn(&Shared)) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || body(&shared))?;

@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{self, Read as _},
+    io::{self, Read as _, Write as _},
     panic::{self, AssertUnwindSafe},
     path::Path,
     sync::atomic::AtomicBool,
@@ -51,20 +51,20 @@ struct Parts {
 /// Opens the directory; everything but the threads.
 pub(crate) fn open(dir: &Path, options: Options) -> Result<Shared, OpenFault> {
     claim(dir)?;
-    let lock = take_lock(dir)?;
+    let mut lock = take_lock(dir)?;
     let Parts { marker, sealer, mark, db, journaled } = match Marker::read(dir)? {
         Some(marker) => reopen(dir, marker, &options)?,
+        None if lock.metadata()?.len() > 0 => return Err(OpenFault::MarkerLost),
         None => create(dir, &options)?,
     };
+    remember(&mut lock)?;
     let engine = Engine::new(db, dir, marker, sealer)?;
     let found = engine.view().seq().map_err(OpenFault::Store)?;
     let acked = mark.acked();
     if found < acked {
         return Err(OpenFault::AcknowledgedLost { acked, found });
     }
-    if let Some(last) = journaled.filter(|last| *last != found) {
-        return Err(OpenFault::JournalMisread { last, found });
-    }
+    check_last(journaled, found)?;
     if found > acked {
         // Synced, though never acknowledged: from now on it may be read, so it counts.
         mark.note(found)?;
@@ -82,6 +82,30 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Shared, OpenFault> {
         poisoned: AtomicBool::new(false),
         _lock: lock,
     })
+}
+
+/// Makes the mark anew from what is found, in a store whose mark is lost or damaged; returns the last
+/// batch.
+pub(crate) fn repair_mark(dir: &Path, options: Options) -> Result<u64, OpenFault> {
+    let marker = Marker::read(dir)?.ok_or(OpenFault::MarkerLost)?;
+    let lock = take_lock(dir)?;
+    match Mark::open(dir, marker.store) {
+        Ok(_) => {}
+        Err(OpenFault::Missing(_) | OpenFault::Damaged(_)) => drop(Mark::create(dir, marker.store)?),
+        Err(fault) => return Err(fault),
+    }
+    drop(lock);
+    let shared = open(dir, options)?;
+    shared.mark.sync()?;
+    Ok(shared.mark.acked())
+}
+
+/// The engine must have found what its journals end with.
+fn check_last(journaled: Option<u64>, found: u64) -> Result<(), OpenFault> {
+    match journaled.filter(|last| *last != found) {
+        Some(last) => Err(OpenFault::JournalMisread { last, found }),
+        None => Ok(()),
+    }
 }
 
 /// Makes sure that the directory exists and is ours: by its marker, or, where that is not written yet,
@@ -135,6 +159,16 @@ fn take_lock(dir: &Path) -> Result<File, OpenFault> {
         Err(TryLockError::WouldBlock) => Err(OpenFault::Locked),
         Err(TryLockError::Error(error)) => Err(OpenFault::Io(error)),
     }
+}
+
+/// Leaves word in the lock that a store was created: should all the rest be lost, nobody takes the
+/// directory for a new one.
+fn remember(lock: &mut File) -> io::Result<()> {
+    if lock.metadata()?.len() == 0 {
+        lock.write_all(b"a store was created here\n")?;
+        lock.sync_all()?;
+    }
+    Ok(())
 }
 
 /// Creates the store, or finishes a creation that was interrupted anywhere before its marker.
