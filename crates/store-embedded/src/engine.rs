@@ -3,6 +3,7 @@
 //! Architecture invariant: nothing else in this crate reads or writes a record in the engine, so nothing
 //! unsealed gets in or out.
 
+mod frozen;
 mod view;
 
 use std::{
@@ -21,6 +22,7 @@ use crate::{
     marker::{self, Marker, Space},
     seal::Sealer,
 };
+pub(crate) use frozen::Frozen;
 pub(crate) use view::View;
 
 const MIB: u64 = 1024 * 1024;
@@ -67,7 +69,7 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    fn name(self) -> Cow<'static, str> {
+    pub(crate) fn name(self) -> Cow<'static, str> {
         match self {
             Self::Meta => META.into(),
             Self::Users => USERS.into(),

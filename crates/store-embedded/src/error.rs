@@ -104,8 +104,13 @@ impl From<fjall::Error> for OpenFault {
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "data directory {}: ", self.path.display())?;
-        match &self.fault {
+        write!(f, "data directory {}: {}", self.path.display(), self.fault)
+    }
+}
+
+impl fmt::Display for OpenFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             OpenFault::Locked => f.write_str("another process has it open"),
             OpenFault::Foreign => {
                 f.write_str("it holds files that are not ours; give an empty or a new directory")

@@ -27,13 +27,16 @@ use crate::{
     mark::{self, Mark},
     marker::{self, Marker, Space},
     queue::Queue,
+    restore,
     seal::Sealer,
     stats::Counters,
 };
 
-const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
+/// Where a process that has the store open may be asked for a backup.
+const CONTROL: &str = "control";
 const NEW: &str = "users.tmp";
-const OURS: [&str; 6] = [LOCK, DATABASE, NEW, marker::NAME, marker::NEW, mark::NAME];
+const OURS: [&str; 7] = [LOCK, CONTROL, DATABASE, NEW, marker::NAME, marker::NEW, mark::NAME];
 /// The engine's own names.
 const VERSION: &str = "version";
 const CATALOGUE: &str = "0";
@@ -121,6 +124,9 @@ fn claim(dir: &Path) -> Result<(), OpenFault> {
     if dir.join(marker::NAME).try_exists()? {
         return Ok(());
     }
+    if dir.join(restore::ASIDE).try_exists()? {
+        return Err(OpenFault::RestoreCutShort);
+    }
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name();
         let name = name.to_string_lossy();
@@ -151,7 +157,7 @@ fn is_of_engine(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-fn take_lock(dir: &Path) -> Result<File, OpenFault> {
+pub(crate) fn take_lock(dir: &Path) -> Result<File, OpenFault> {
     let mut options = File::options();
     let file = options.read(true).write(true).create(true).truncate(false).open(dir.join(LOCK))?;
     match file.try_lock() {
@@ -163,7 +169,7 @@ fn take_lock(dir: &Path) -> Result<File, OpenFault> {
 
 /// Leaves word in the lock that a store was created: should all the rest be lost, nobody takes the
 /// directory for a new one.
-fn remember(lock: &mut File) -> io::Result<()> {
+pub(crate) fn remember(lock: &mut File) -> io::Result<()> {
     if lock.metadata()?.len() == 0 {
         lock.write_all(b"a store was created here\n")?;
         lock.sync_all()?;
@@ -214,14 +220,14 @@ fn build(dir: &Path) -> Result<(), OpenFault> {
 }
 
 /// A directory that only its owner may enter, so that the engine's files need no care of their own.
-fn private_dir(path: &Path) -> io::Result<()> {
+pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.recursive(true).create(path)
 }
 
-fn sync_tree(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_tree(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         for entry in fs::read_dir(path)? {
             sync_tree(&entry?.path())?;

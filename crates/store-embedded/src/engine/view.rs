@@ -199,13 +199,18 @@ impl<'a> View<'a> {
 
     fn unseal<'b>(&self, place: Place, key: &[u8], sealed: &'b [u8]) -> Result<Cow<'b, [u8]>, StoreError> {
         let plain = self.engine.sealer.open(&place.name(), key, sealed);
-        plain.ok_or(StoreError::Damaged(match place {
-            Place::Meta => "batch number",
-            Place::Users => "user",
-            Place::Keys => "index row",
-            Place::Hour(_) => "ledger record",
-        }))
+        plain.ok_or_else(|| damaged(place))
     }
+}
+
+/// What a record that fails its seal is told as.
+pub(super) fn damaged(place: Place) -> StoreError {
+    StoreError::Damaged(match place {
+        Place::Meta => "batch number",
+        Place::Users => "user",
+        Place::Keys => "index row",
+        Place::Hour(_) => "ledger record",
+    })
 }
 
 fn decode_user(plain: &[u8]) -> Result<Stored, StoreError> {

@@ -161,7 +161,7 @@ async fn the_journals_hold_what_they_are_believed_to_hold() {
 }
 
 #[tokio::test]
-async fn every_bit_of_the_journals_counts() {
+async fn every_byte_of_the_journals_counts() {
     let sample = Sample::new().await;
     let (copied, (sealer, meta)) = (sample.copy(), sealer(&sample.bench));
     let numbers = Numbers { sealer: &sealer, meta };
@@ -170,8 +170,12 @@ async fn every_bit_of_the_journals_counts() {
     for id in [0, 1] {
         let path = database.join(format!("{id}.jnl"));
         let whole = fs::read(&path).unwrap();
+        let mut heads = batches(&sample.bench, &whole);
+        heads.iter_mut().fold(0, |at, batch| at + std::mem::replace(&mut batch.len, at));
         for at in 0..whole.len() {
-            for bit in 0..8 {
+            // Every bit of a head, and one of every other byte.
+            let is_head = heads.iter().any(|head| (head.len..head.len + 48).contains(&at));
+            for bit in if is_head { 0..8 } else { at % 8..at % 8 + 1 } {
                 let mut bytes = whole.clone();
                 bytes[at] ^= 1 << bit;
                 fs::write(&path, &bytes).unwrap();
@@ -186,7 +190,7 @@ async fn every_bit_of_the_journals_counts() {
         }
         fs::write(&path, whole).unwrap();
     }
-    assert!(refused > 10_000, "{refused} refused");
+    assert!(refused > 5_000, "{refused} refused");
     // The last batch's engine number is free to grow, and the kind of an item is its own checksum's.
     assert!(opened < 200, "{opened} opened");
 }
@@ -299,7 +303,7 @@ async fn no_damage_to_any_file_is_silent() {
 }
 
 #[tokio::test]
-async fn every_bit_of_every_manifest_in_use_counts() {
+async fn every_byte_of_every_manifest_in_use_counts() {
     let sample = Sample::new().await;
     let copied = sample.copy();
     let database = copied.path().join(DATABASE);
@@ -307,11 +311,11 @@ async fn every_bit_of_every_manifest_in_use_counts() {
         let version = u64::from_le_bytes(fs::read(&current).unwrap()[..8].try_into().unwrap());
         for path in [current.with_file_name(format!("v{version}")), current] {
             let whole = fs::read(&path).unwrap();
-            for bit in 0..whole.len() * 8 {
+            for at in 0..whole.len() {
                 let mut bytes = whole.clone();
-                bytes[bit / 8] ^= 1 << (bit % 8);
+                bytes[at] ^= 1 << (at % 8);
                 fs::write(&path, bytes).unwrap();
-                assert!(crate::manifest::check(&database).is_err(), "{}, bit {bit}", path.display());
+                assert!(crate::manifest::check(&database).is_err(), "{}, byte {at}", path.display());
             }
             fs::write(&path, whole).unwrap();
         }

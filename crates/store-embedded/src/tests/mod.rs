@@ -1,5 +1,6 @@
 //! Tests of the store as a whole, over directories of their own.
 
+mod backup;
 mod commit;
 mod damage;
 mod fault;
