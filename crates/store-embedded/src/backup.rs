@@ -26,7 +26,7 @@ use crate::{
 use manifest::{Entry, Manifest};
 
 /// How often progress is told, in records.
-const PROGRESS: u64 = 100_000;
+const PROGRESS: u64 = 4096;
 
 /// What a backup holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +50,8 @@ pub enum BackupError {
     Damaged(String),
     /// What was restored cannot be opened.
     Open(crate::OpenFault),
+    /// Told to stop.
+    Stopped,
     /// The store could not be read.
     Store(StoreError),
     /// The file system.
@@ -63,6 +65,7 @@ impl fmt::Display for BackupError {
             Self::NoPlace(path) => write!(f, "{} is no name for a new directory", path.display()),
             Self::Damaged(name) => write!(f, "{name} of the backup is missing or damaged"),
             Self::Open(fault) => fault.fmt(f),
+            Self::Stopped => f.write_str("stopped before it was done"),
             Self::Store(error) => error.fmt(f),
             Self::Io(error) => error.fmt(f),
         }
@@ -88,7 +91,7 @@ pub(crate) fn write(
     shared: &Shared,
     dir: &Path,
     at: Timestamp,
-    progress: &mut dyn FnMut(u64),
+    go_on: &mut dyn FnMut(u64) -> bool,
 ) -> Result<BackedUp, BackupError> {
     require_empty(dir)?;
     let name = dir.file_name().ok_or_else(|| BackupError::NoPlace(dir.to_owned()))?;
@@ -97,7 +100,7 @@ pub(crate) fn write(
     let aside = parent.join(format!("{}.tmp", name.to_string_lossy()));
     require_empty(&aside)?;
     private_dir(&aside)?;
-    let written = fill(&shared.engine.freeze(), &aside, at, progress).and_then(|written| {
+    let written = fill(&shared.engine.freeze(), &aside, at, go_on).and_then(|written| {
         fs::rename(&aside, dir)?;
         marker::sync_dir(parent)?;
         Ok(written)
@@ -132,7 +135,7 @@ fn fill(
     frozen: &Frozen<'_>,
     dir: &Path,
     at: Timestamp,
-    progress: &mut dyn FnMut(u64),
+    go_on: &mut dyn FnMut(u64) -> bool,
 ) -> Result<BackedUp, BackupError> {
     let marker = |out: &mut Hashed| Ok(out.write_all(&frozen.marker.encode()).map(|()| 0)?);
     let mut files = vec![write_file(dir, marker::NAME, marker)?];
@@ -146,10 +149,10 @@ fn fill(
                 rows::write(out, key, sealed)?;
                 count += 1;
                 total += 1;
-                if total % PROGRESS == 0 {
-                    progress(total);
+                match total % PROGRESS != 0 || go_on(total) {
+                    true => Ok(()),
+                    false => Err(BackupError::Stopped),
                 }
-                Ok::<_, BackupError>(())
             })?;
             Ok(count)
         })?);

@@ -85,6 +85,34 @@ pub enum OpenFault {
 }
 
 impl OpenFault {
+    /// True when something that was written is missing or damaged.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Locked
+            | Self::Foreign
+            | Self::Stray(_)
+            | Self::Format(_)
+            | Self::RestoreCutShort
+            | Self::KeyNeeded
+            | Self::NotEncrypted
+            | Self::KeyWrong
+            | Self::Io(_) => false,
+            Self::MarkerLost
+            | Self::Missing(_)
+            | Self::KeyspaceLost(_)
+            | Self::Damaged(_)
+            | Self::FileDamaged(_)
+            | Self::OtherStore(_)
+            | Self::AcknowledgedLost { .. }
+            | Self::JournalDamaged { .. }
+            | Self::JournalMisread { .. }
+            | Self::Store(_)
+            | Self::Engine(_)
+            | Self::EnginePanic => true,
+        }
+    }
+
     pub(crate) fn at(self, path: &Path) -> OpenError {
         OpenError { path: path.to_owned(), fault: self }
     }

@@ -198,17 +198,26 @@ impl EmbeddedStore {
     /// # Errors
     /// When the engine cannot read its files.
     pub fn scrub(&self) -> Result<Scrubbed, StoreError> {
-        scrub::scrub(&self.shared, None)
+        self.scrub_while(|_records| true)
+    }
+
+    /// As [`EmbeddedStore::scrub`]; tells now and then how many records it has read, and ends where it is
+    /// not told to go on.
+    ///
+    /// # Errors
+    /// When the engine cannot read its files.
+    pub fn scrub_while(&self, mut go_on: impl FnMut(u64) -> bool) -> Result<Scrubbed, StoreError> {
+        scrub::scrub(&self.shared, &mut go_on)
     }
 
     /// Writes a backup of this moment into a new directory, while commits go on; tells now and then how
-    /// many records it has written. Blocks.
+    /// many records it has written, and ends where it is not told to go on. Blocks.
     ///
     /// # Errors
     /// When the directory holds something or cannot be written, or when a record is damaged. Nothing is
     /// left in its place.
-    pub fn backup(&self, dir: &Path, mut progress: impl FnMut(u64)) -> Result<BackedUp, BackupError> {
-        backup::write(&self.shared, dir, (self.shared.clock)(), &mut progress)
+    pub fn backup(&self, dir: &Path, mut go_on: impl FnMut(u64) -> bool) -> Result<BackedUp, BackupError> {
+        backup::write(&self.shared, dir, (self.shared.clock)(), &mut go_on)
     }
 
     /// Makes the store of a backup in a directory that is absent or empty, and reads all of it. Blocks.

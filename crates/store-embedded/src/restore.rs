@@ -166,7 +166,7 @@ fn fill(keyspace: &Keyspace, backup: &Path, file: &Entry) -> Result<(), BackupEr
 /// Opens what was built as it will be opened, and reads all of it.
 fn prove(aside: &Path, manifest: &Manifest, options: Options) -> Result<(), BackupError> {
     let shared = open::open(aside, options)?;
-    let scrubbed = scrub::scrub(&shared, None)?;
+    let scrubbed = scrub::scrub(&shared, &mut |_records| true)?;
     let found = shared.engine.view().seq()?;
     if scrubbed.damaged > 0 || scrubbed.records != manifest.rows() || found != manifest.batch {
         return Err(BackupError::Damaged(manifest::NAME.to_owned()));

@@ -19,7 +19,7 @@ async fn backed_up(options: impl Fn(&Bench) -> Options) -> (Bench, PathBuf) {
     }
     done(&store, bench.delete(&user(20))).await;
     let backup = bench.path().join("backup");
-    let told = store.backup(&backup, |_| {}).unwrap();
+    let told = store.backup(&backup, |_| true).unwrap();
     // 20 users, 19 links and memberships, 20 ledger rows, the batch number.
     assert_eq!((told.batch, told.records), (21, 20 + 2 * 19 + 20 + 1));
     (bench, backup)
@@ -69,7 +69,7 @@ async fn a_restored_store_is_the_store_of_that_moment_and_goes_on() {
         let store = EmbeddedStore::open(&dir, options(&bench)).unwrap();
         assert_eq!(store.stats().acked_seq, 22);
         // And a backup of a restored store is one, too.
-        store.backup(&bench.path().join("again"), |_| {}).unwrap();
+        store.backup(&bench.path().join("again"), |_| true).unwrap();
     }
 }
 
@@ -102,8 +102,8 @@ async fn only_the_owner_may_look_into_a_backup() {
 async fn nothing_is_written_over() {
     let (bench, backup) = backed_up(plain).await;
     let store = EmbeddedStore::open(&bench.path().join("data"), bench.options()).unwrap();
-    assert!(matches!(store.backup(&backup, |_| {}), Err(BackupError::NotEmpty(_))));
-    assert!(matches!(store.backup(&backup.join("no/parent"), |_| {}), Err(BackupError::NoPlace(_))));
+    assert!(matches!(store.backup(&backup, |_| true), Err(BackupError::NotEmpty(_))));
+    assert!(matches!(store.backup(&backup.join("no/parent"), |_| true), Err(BackupError::NoPlace(_))));
     drop(store);
     for dir in ["data", "backup"] {
         let refused = EmbeddedStore::restore(&backup, &bench.path().join(dir), bench.options());
@@ -171,7 +171,7 @@ async fn a_damaged_record_does_not_get_into_a_backup() {
         ingestion.finish().unwrap();
     });
     let target = tempfile::tempdir().unwrap();
-    let refused = bench.open().backup(&target.path().join("backup"), |_| {});
+    let refused = bench.open().backup(&target.path().join("backup"), |_| true);
     assert!(matches!(refused, Err(BackupError::Store(_))));
     assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0);
 }
@@ -211,7 +211,7 @@ async fn a_backup_under_load_is_of_one_moment() {
     for number in 0..4 {
         tokio::time::sleep(std::time::Duration::from_millis(30)).await;
         let (store, dir) = (Arc::clone(&store), bench.path().join(format!("backup{number}")));
-        let taken = tokio::task::spawn_blocking(move || (store.backup(&dir, |_| {}).unwrap(), dir));
+        let taken = tokio::task::spawn_blocking(move || (store.backup(&dir, |_| true).unwrap(), dir));
         backups.push(taken.await.unwrap());
     }
     going.store(false, Ordering::Relaxed);
