@@ -51,7 +51,10 @@ fn a_running_store_is_verified_backed_up_and_restored_elsewhere() {
 
     succeeds(&interlingua(&other, "restore", &[&backup]));
     let process = Process::start(&other);
-    assert_eq!([create(&process, "one"), create(&process, "two"), create(&process, "three")], [409, 409, 201]);
+    assert_eq!(
+        [create(&process, "one"), create(&process, "two"), create(&process, "three")],
+        [409, 409, 201]
+    );
     drop(process);
 }
 
