@@ -5,6 +5,7 @@ pub mod admit;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod cors;
 pub mod demo;
 pub mod digest;

@@ -2,7 +2,6 @@
 
 use std::{
     net::SocketAddr,
-    path::Path,
     process::ExitCode,
     sync::{
         Arc,
@@ -16,7 +15,7 @@ use gateway_core::UserStore;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use store_embedded::{EmbeddedStore, Health, Options};
+use store_embedded::{EmbeddedStore, Health};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -25,10 +24,10 @@ use tokio::{
 
 use crate::{
     admin::Admin,
-    cli::{self, printer, sign},
+    cli::{self, data::Place, printer, sign},
     clock,
-    config::{Config, Overrides, StoreConfig},
-    demo,
+    config::{Config, Overrides},
+    control, demo,
     live::Live,
     log,
     metrics::Metrics,
@@ -78,7 +77,9 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
     let (_log, log_level) = log::init(&config.log);
     let listener = bind(config.server.listen).await?;
     let admin_listener = bind(config.server.admin).await?;
-    let store = open(&config.store).await?;
+    let place = Place::of(&config.store);
+    let data = place.dir.clone();
+    let store = open(place).await?;
     if config.demo_user {
         let seeded = demo::seed(&store, clock::now()).await;
         seeded.map_err(|error| Failure(format!("the demo's user: {error}"), cli::IO_FAILURE))?;
@@ -111,6 +112,7 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
     let (stop_admin, admin_stopped) = watch::channel(false);
     let watching =
         tokio::spawn(wait_for_the_end(Arc::clone(&gateway), Arc::clone(&exit), Arc::clone(&draining), stop));
+    let control = tokio::spawn(control::serve(data, Arc::clone(&gateway), stopped.clone()));
     let header = server.header_timeout;
     let admin_limits =
         ListenerLimits { header, connections: ADMIN_CONNECTIONS, drain: Duration::from_secs(1) };
@@ -124,7 +126,7 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
     watching.abort();
     reloading.abort();
     let closed = tokio::task::spawn_blocking(move || gateway.store().close());
-    for ended in [closed.await, admin.await] {
+    for ended in [closed.await, admin.await, control.await] {
         if let Err(error) = ended {
             tracing::error!(%error, "a task fell while stopping");
         }
@@ -143,14 +145,8 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
         .map_err(|error| Failure(format!("cannot listen on {address}: {error}"), UNAVAILABLE))
 }
 
-async fn open(config: &StoreConfig) -> Result<EmbeddedStore, Failure> {
-    let StoreConfig::Embedded { path, cache_bytes, encryption_key } = config.clone();
-    let options = Options {
-        cache_bytes: usize::try_from(cache_bytes).unwrap_or(usize::MAX),
-        encryption_key,
-        ..Options::new(Arc::new(clock::now))
-    };
-    let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(Path::new(&path), options)).await;
+async fn open(place: Place) -> Result<EmbeddedStore, Failure> {
+    let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&place.dir, place.options)).await;
     match opened {
         Ok(Ok(store)) => Ok(store),
         Ok(Err(error)) => Err(Failure(error.to_string(), cli::IO_FAILURE)),

@@ -1,48 +1,16 @@
 //! Once a second: the high-water mark goes to disk, the next hour gets its ledger keyspace, and hours
-//! that have expired are dropped, as long as the clock can be believed.
+//! that have expired are dropped, as far as the store has lived since.
 
 use std::{
     sync::{Condvar, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use gateway_core::{LedgerRecord, Timestamp};
+use gateway_core::LedgerRecord;
 
 use crate::{Shared, ledger, lock};
 
 const TICK: Duration = Duration::from_secs(1);
-const JUMP: time::Duration = time::Duration::hours(1);
-
-/// Whether the wall clock runs along with the monotonic one.
-///
-/// A clock that jumped is believed again once it has run steadily for as long as records are kept: a
-/// wrong clock must not purge what is live, and a right one must be believed some day.
-#[derive(Default)]
-pub(crate) struct Pace {
-    anchor: Option<(Timestamp, Instant)>,
-    doubted: bool,
-}
-
-impl Pace {
-    /// True when what has expired by this clock may be purged.
-    pub(crate) fn believes(&mut self, wall: Timestamp, mono: Instant) -> bool {
-        let Some((wall_then, mono_then)) = self.anchor else {
-            self.anchor = Some((wall, mono));
-            return true;
-        };
-        let ran = time::Duration::try_from(mono.saturating_duration_since(mono_then))
-            .unwrap_or(time::Duration::MAX);
-        if ((wall - wall_then).saturating_sub(ran)).abs() > JUMP {
-            tracing::warn!(
-                "the clock jumped by more than an hour: nothing is purged until it has run steadily for a day"
-            );
-            *self = Self { anchor: Some((wall, mono)), doubted: true };
-        } else if self.doubted && ran >= LedgerRecord::PURGE_AFTER {
-            self.doubted = false;
-        }
-        !self.doubted
-    }
-}
 
 /// Stops the thread between two ticks.
 #[derive(Default)]
@@ -67,9 +35,8 @@ impl Stop {
 
 /// Runs until stopped.
 pub(crate) fn run(shared: &Shared) {
-    let mut pace = Pace::default();
     loop {
-        tick(shared, &mut pace, Instant::now());
+        tick(shared);
         if shared.stop.wait(TICK) {
             return;
         }
@@ -77,7 +44,7 @@ pub(crate) fn run(shared: &Shared) {
 }
 
 /// One round.
-pub(crate) fn tick(shared: &Shared, pace: &mut Pace, mono: Instant) {
+pub(crate) fn tick(shared: &Shared) {
     if shared.is_poisoned() {
         return;
     }
@@ -93,13 +60,21 @@ pub(crate) fn tick(shared: &Shared, pace: &mut Pace, mono: Instant) {
             tracing::error!(%error, "no keyspace for the ledger's next hour");
         }
     }
-    if pace.believes(now, mono) {
-        purge(shared, ledger::first_kept(now));
-    }
+    let hours = shared.engine.hours();
+    purge(shared, &hours, ledger::first_kept(now).min(first_not_outlived(&hours)));
 }
 
-fn purge(shared: &Shared, first_kept: u32) {
-    let expired: Vec<_> = shared.engine.hours().into_iter().filter(|hour| *hour < first_kept).collect();
+/// The first hour that must be kept whatever the clock says: a clock may be wrong, also across starts,
+/// and must not purge what is live. A keyspace is made for each hour in which the store runs, so their
+/// number tells how long it ran since.
+fn first_not_outlived(hours: &[u32]) -> u32 {
+    let kept = usize::try_from(LedgerRecord::PURGE_AFTER.whole_hours()).unwrap_or(usize::MAX);
+    // Besides them, the hour at hand and the one made ahead.
+    hours.iter().rev().nth(kept.saturating_add(1)).copied().unwrap_or(0)
+}
+
+fn purge(shared: &Shared, hours: &[u32], first_kept: u32) {
+    let expired: Vec<_> = hours.iter().copied().filter(|hour| *hour < first_kept).collect();
     if expired.is_empty() {
         return;
     }
@@ -114,22 +89,13 @@ fn purge(shared: &Shared, first_kept: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use time::macros::utc_datetime;
 
     #[test]
-    fn a_clock_that_jumped_is_not_believed_until_it_ran_steadily() {
-        let (wall, mono) = (utc_datetime!(2026-01-01 0:00), Instant::now());
-        let mut pace = Pace::default();
-        let mut at = |wall_hours: i64, mono_hours: u64| {
-            let hours = |count: u64| Duration::from_secs(count * 3600);
-            pace.believes(wall + time::Duration::hours(wall_hours), mono + hours(mono_hours))
-        };
-        assert!(at(0, 0));
-        assert!(at(5, 5));
-        assert!(!at(50, 6), "a jump forward");
-        assert!(!at(51, 7), "one steady hour is not enough");
-        assert!(!at(74, 30));
-        assert!(at(75, 31), "25 steady hours are");
-        assert!(!at(3, 32), "a jump back");
+    fn an_hour_is_outlived_by_a_day_of_later_ones() {
+        assert_eq!(first_not_outlived(&[]), 0);
+        let hours: Vec<_> = (100..126).collect();
+        assert_eq!(first_not_outlived(&hours), 0, "25 later ones, two of them not over");
+        let hours: Vec<_> = (100..128).collect();
+        assert_eq!(first_not_outlived(&hours), 101, "only the first has 25 after it that are over");
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gateway_core::StoreError;
 
-use crate::{Shared, maintenance::Stop};
+use crate::Shared;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const CHUNK: usize = 512;
@@ -23,7 +23,7 @@ pub struct Scrubbed {
 /// Runs until stopped.
 pub(crate) fn run(shared: &Shared) {
     while !shared.stop.wait(DAY) {
-        match scrub(shared, Some(&shared.stop)) {
+        match scrub(shared, &mut |_records| !shared.stop.wait(REST)) {
             Ok(Scrubbed { damaged: 0, records }) => tracing::info!(records, "scrub: no record is damaged"),
             Ok(Scrubbed { damaged, records }) => {
                 tracing::error!(damaged, records, "scrub: records are damaged")
@@ -33,8 +33,8 @@ pub(crate) fn run(shared: &Shared) {
     }
 }
 
-/// Reads every record; at leisure, and until stopped, where it is told how to be.
-pub(crate) fn scrub(shared: &Shared, leisure: Option<&Stop>) -> Result<Scrubbed, StoreError> {
+/// Reads every record, as long as it is told to go on; after each few it tells how many it has read.
+pub(crate) fn scrub(shared: &Shared, go_on: &mut dyn FnMut(u64) -> bool) -> Result<Scrubbed, StoreError> {
     let mut total = Scrubbed::default();
     for place in shared.engine.places() {
         let mut after = Vec::new();
@@ -43,7 +43,7 @@ pub(crate) fn scrub(shared: &Shared, leisure: Option<&Stop>) -> Result<Scrubbed,
             let checked = shared.engine.view().check(place, &after, CHUNK)?;
             total.records += checked.records;
             total.damaged += checked.damaged;
-            if leisure.is_some_and(|stop| stop.wait(REST)) {
+            if !go_on(total.records) {
                 return Ok(total);
             }
             match checked.last {

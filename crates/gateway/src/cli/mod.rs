@@ -1,11 +1,15 @@
 //! The command line.
 
+mod backup;
+pub(crate) mod data;
 pub(crate) mod printer;
+mod restore;
 mod routes;
 pub mod shell;
 pub mod sign;
 pub mod token;
 pub mod translate;
+mod verify;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -21,6 +25,8 @@ pub use routes::table as routes_table;
 
 /// The command line is wrong (`EX_USAGE` of sysexits.h).
 pub const USAGE: u8 = 64;
+/// Data are damaged (`EX_DATAERR`).
+pub const DAMAGED: u8 = 65;
 /// An output cannot be written (`EX_IOERR`).
 pub const IO_FAILURE: u8 = 74;
 /// The configuration is wrong (`EX_CONFIG`).
@@ -54,6 +60,21 @@ enum Command {
     Check {
         #[command(flatten)]
         file: File,
+    },
+    /// Write a backup of the embedded store into a new directory, also while it is served
+    Backup {
+        #[command(flatten)]
+        order: backup::Order,
+    },
+    /// Make the embedded store of a backup, in a data directory that is absent or empty
+    Restore {
+        #[command(flatten)]
+        order: restore::Order,
+    },
+    /// Read every record of the embedded store and count the damaged ones, also while it is served
+    Verify {
+        #[command(flatten)]
+        order: verify::Order,
     },
     /// List what is served: mount, dialect, method, path
     Routes {
@@ -126,6 +147,9 @@ fn obey(command: Command) -> Result<ExitCode, ExitCode> {
             let plural = if count == 1 { "" } else { "s" };
             Ok(printer::out(&format!("{}: ok, {count} mount{plural}", config.path.display())))
         }
+        Command::Backup { order } => backup::run(&order),
+        Command::Restore { order } => restore::run(&order),
+        Command::Verify { order } => verify::run(&order),
         Command::Routes { file } => {
             Ok(printer::out(&routes::table(&file.load(&Overrides::default())?.mounts)))
         }

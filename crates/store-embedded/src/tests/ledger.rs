@@ -1,12 +1,10 @@
 //! Ledger keys: taken once, free after a day, gone after 25 hours; and what a deletion does to them.
 
-use std::time::Instant;
-
 use gateway_core::UserStore as _;
 use time::Duration;
 
 use super::*;
-use crate::maintenance::{Pace, tick};
+use crate::maintenance::tick;
 
 async fn answer(store: &EmbeddedStore, guard: &Guard, now: Timestamp) -> Option<LedgerRecord> {
     store.ledger(guard.key, now).await.unwrap()
@@ -62,14 +60,16 @@ async fn hours_are_made_ahead_and_dropped_when_all_in_them_has_expired() {
     let guard = bench.guard(1, None);
     done(&store, bench.commit(None, vec![guard.clone()])).await;
     let hours = || store.shared.engine.hours().into_iter().map(crate::ledger::name).collect::<Vec<_>>();
-    tick(&store.shared, &mut Pace::default(), Instant::now());
+    tick(&store.shared);
     assert_eq!(hours(), ["l_2026030110", "l_2026030111"]);
     // 10:30 and 25 h: the record may go, but its hour began at 10:00 and ends at 11:00.
-    bench.pass(LedgerRecord::PURGE_AFTER);
-    tick(&store.shared, &mut Pace::default(), Instant::now());
+    for _ in 0..LedgerRecord::PURGE_AFTER.whole_hours() {
+        bench.pass(Duration::HOUR);
+        tick(&store.shared);
+    }
     assert!(hours().contains(&"l_2026030110".to_owned()));
     bench.pass(Duration::minutes(30));
-    tick(&store.shared, &mut Pace::default(), Instant::now());
+    tick(&store.shared);
     assert!(!hours().contains(&"l_2026030110".to_owned()));
     assert_eq!(store.stats().ledger_keys, 0);
     drop(store);
@@ -83,13 +83,12 @@ async fn nothing_is_purged_when_the_clock_jumps() {
     let store = bench.open();
     let guard = bench.guard(1, None);
     done(&store, bench.commit(None, vec![guard.clone()])).await;
-    let mut pace = Pace::default();
-    tick(&store.shared, &mut pace, Instant::now());
+    tick(&store.shared);
     bench.pass(Duration::days(30));
-    tick(&store.shared, &mut pace, Instant::now());
-    tick(&store.shared, &mut pace, Instant::now());
+    tick(&store.shared);
+    tick(&store.shared);
     bench.pass(Duration::days(-30));
-    tick(&store.shared, &mut pace, Instant::now());
+    tick(&store.shared);
     assert_eq!(answer(&store, &guard, bench.now()).await, Some(guard.record));
 }
 
@@ -141,4 +140,50 @@ async fn a_deletion_takes_the_answers_of_its_own_batch() {
     assert_eq!(store.stats().largest_batch, 2);
     let record = answer(&store, &bench.guard(1, None), bench.now()).await.unwrap();
     assert_eq!(record.answer, None);
+}
+
+/// A clock far ahead when the store opens, and again when it opens once more, and right again later.
+#[tokio::test]
+async fn nothing_is_purged_when_the_clock_is_far_ahead_at_the_start() {
+    let bench = Bench::new();
+    let guard = bench.guard(1, None);
+    {
+        let store = bench.open();
+        done(&store, bench.commit(None, vec![guard.clone()])).await;
+        tick(&store.shared);
+    }
+    bench.pass(Duration::days(400));
+    for _ in 0..3 {
+        let store = bench.open();
+        tick(&store.shared);
+        tick(&store.shared);
+        assert_eq!(answer(&store, &guard, bench.now()).await, None, "expired by that clock");
+    }
+    bench.pass(Duration::days(-400));
+    let store = bench.open();
+    assert_eq!(answer(&store, &guard, bench.now()).await, Some(guard.record));
+}
+
+/// A store that rests keeps its ledger longer, and no longer than it takes to live through a day.
+#[tokio::test]
+async fn a_store_that_rests_every_night_purges_all_the_same() {
+    let bench = Bench::new();
+    let guard = bench.guard(1, None);
+    {
+        let store = bench.open();
+        done(&store, bench.commit(None, vec![guard.clone()])).await;
+    }
+    for _ in 0..3 {
+        let store = bench.open();
+        for _ in 0..12 {
+            tick(&store.shared);
+            bench.pass(Duration::HOUR);
+        }
+        bench.pass(Duration::hours(12));
+    }
+    let store = bench.open();
+    tick(&store.shared);
+    let hours = store.shared.engine.hours();
+    assert!(!hours.contains(&crate::ledger::hour(guard.record.at)), "{hours:?}");
+    assert!(hours.len() < 32, "{hours:?}");
 }

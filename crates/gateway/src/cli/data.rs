@@ -1,0 +1,83 @@
+//! What the commands about the data directory share: its place, its options, and the way to its store.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::Args;
+use store_embedded::{EmbeddedStore, OpenError, Options};
+
+use super::{DAMAGED, File, IO_FAILURE, printer};
+use crate::{
+    clock,
+    config::{Overrides, StoreConfig},
+    control::{self, Reply, Request},
+};
+
+/// Which store.
+#[derive(Args, Debug)]
+pub(super) struct Data {
+    #[command(flatten)]
+    file: File,
+    /// The embedded store is in this directory instead
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+/// A store of the configuration: where it is, and how it is opened.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) dir: PathBuf,
+    pub(crate) options: Options,
+}
+
+impl Place {
+    /// As the configuration says.
+    pub(crate) fn of(config: &StoreConfig) -> Self {
+        let StoreConfig::Embedded { path, cache_bytes, encryption_key } = config.clone();
+        let options = Options {
+            cache_bytes: usize::try_from(cache_bytes).unwrap_or(usize::MAX),
+            encryption_key,
+            ..Options::new(Arc::new(clock::now))
+        };
+        Self { dir: path, options }
+    }
+}
+
+impl Data {
+    pub(super) fn place(&self) -> Result<Place, ExitCode> {
+        let overrides = Overrides { data: self.data.clone(), ..Overrides::default() };
+        Ok(Place::of(&self.file.load(&overrides)?.store))
+    }
+}
+
+/// Does what is asked: by the process that has the store open, or else here.
+pub(super) fn carry_out(command: &str, place: Place, request: &Request) -> Result<ExitCode, ExitCode> {
+    let progress = |text: &str| printer::err(&format!("interlingua {command}: {text}"));
+    let asked = control::ask(&place.dir, request, progress);
+    let asked =
+        asked.map_err(|error| failed(command, &format!("the running process: {error}"), IO_FAILURE))?;
+    let reply = match asked {
+        Some(reply) => reply,
+        None => {
+            if !place.dir.exists() {
+                let why = format!("there is no directory {}", place.dir.display());
+                return Err(failed(command, &why, IO_FAILURE));
+            }
+            let store = EmbeddedStore::open(&place.dir, place.options);
+            request.obey(&store.map_err(|error| unopened(command, &error))?, |_records| true)
+        }
+    };
+    match reply {
+        Reply::Done(text) => Ok(printer::out(&text)),
+        Reply::Damaged(why) => Err(failed(command, &why, DAMAGED)),
+        Reply::Failed(why) => Err(failed(command, &why, IO_FAILURE)),
+    }
+}
+
+pub(super) fn unopened(command: &str, error: &OpenError) -> ExitCode {
+    failed(command, &error.to_string(), if error.fault.is_damage() { DAMAGED } else { IO_FAILURE })
+}
+
+pub(super) fn failed(command: &str, why: &str, code: u8) -> ExitCode {
+    printer::err(&format!("interlingua {command}: {why}"));
+    ExitCode::from(code)
+}
