@@ -26,6 +26,7 @@ pub(super) async fn answer<R: Respond>(
     peer: SocketAddr,
     mut request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
+    signs.count();
     if request.version() == Version::HTTP_2 {
         return match check(&request) {
             Ok(()) => shared.responder.respond(peer, request).await,
@@ -37,7 +38,7 @@ pub(super) async fn answer<R: Respond>(
     }
     forget_nominated(request.headers_mut());
     let mut response = shared.responder.respond(peer, request).await;
-    if shared.stopping.load(Ordering::Relaxed) || signs.is_farewell() {
+    if shared.stopping.load(Ordering::Relaxed) || signs.is_spent() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -7,7 +7,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::Poll,
     time::Duration,
@@ -72,18 +72,19 @@ pub(super) struct Shared<R> {
 pub(super) struct Signs {
     pub(super) limits: ListenerLimits,
     pub(super) figures: Arc<Figures>,
-    farewell: AtomicBool,
+    requests: AtomicU32,
     leaving: AtomicBool,
 }
 
 impl Signs {
-    /// The connection has had its requests.
-    pub(super) fn say_farewell(&self) {
-        self.farewell.store(true, Ordering::Relaxed);
+    /// Counts a request.
+    pub(super) fn count(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn is_farewell(&self) -> bool {
-        self.farewell.load(Ordering::Relaxed)
+    /// Whether the connection has had its requests.
+    pub(super) fn is_spent(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) >= self.limits.requests
     }
 
     /// Whether the connection was told to end once nothing is open.
@@ -118,7 +119,7 @@ pub(super) async fn serve<R, IO>(
     let signs = Arc::new(Signs {
         limits: shared.limits,
         figures: Arc::clone(&shared.figures),
-        farewell: AtomicBool::new(false),
+        requests: AtomicU32::new(0),
         leaving: AtomicBool::new(false),
     });
     let service = service_fn(|request| {
@@ -214,7 +215,7 @@ async fn drive<C, R>(
             let told = (!listening || shared.leaving.load(Ordering::Acquire))
                 && leave.as_mut().poll(context).is_ready();
             listening = true;
-            if !told && !signs.is_farewell() {
+            if !told && !signs.is_spent() {
                 return Poll::Pending;
             }
             going = true;

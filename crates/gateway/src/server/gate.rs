@@ -51,7 +51,8 @@ pub(super) struct Gate<IO> {
     /// How much of it may come through.
     ready: usize,
     next: Next,
-    heads: u32,
+    /// Whether a head came through.
+    any: bool,
     /// Since when the head at hand, or its first byte, is waited for.
     since: Option<Instant>,
     end: Option<End>,
@@ -69,7 +70,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Gate<IO> {
             held: BytesMut::new(),
             ready: 0,
             next: Next::Head(Head::default()),
-            heads: 0,
+            any: false,
             since: None,
             end: None,
             told: false,
@@ -78,7 +79,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Gate<IO> {
         };
         gate.ready = gate.follow(&first);
         gate.held = first;
-        if gate.heads == 0 {
+        if !gate.any {
             gate.since = Some(begun);
         }
         gate
@@ -122,10 +123,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Gate<IO> {
 
     fn pass_head(&mut self, framing: Framing) {
         self.since = None;
-        self.heads += 1;
-        if self.heads >= self.signs.limits.requests {
-            self.signs.say_farewell();
-        }
+        self.any = true;
         self.next = match framing {
             Framing::Length(0) => Next::Head(Head::default()),
             Framing::Length(length) => Next::Body(length),
@@ -183,7 +181,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Gate<IO> {
         let since = *self.since.get_or_insert_with(Instant::now);
         let limits = &self.signs.limits;
         let idle = self.held.is_empty();
-        let patience = if idle && self.heads > 0 { limits.idle } else { limits.header };
+        let patience = if idle && self.any { limits.idle } else { limits.header };
         ready!(self.alarm.poll(context, since + patience));
         if idle {
             self.end = Some(End::Silence);

@@ -61,7 +61,6 @@ pub(super) struct Guard<IO> {
     resets: Bucket,
     streams: Vec<Stream>,
     newest: u32,
-    heads: u32,
     block: Block,
     /// Since when the header block at hand is coming, or nothing.
     since: Option<Instant>,
@@ -83,7 +82,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Guard<IO> {
             resets: Bucket::new(RESETS.0, RESETS.1, begun),
             streams: Vec::new(),
             newest: 0,
-            heads: 0,
             block: Block::None,
             since: None,
             end: None,
@@ -122,10 +120,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Guard<IO> {
             kind::HEADERS => {
                 if frame.stream > self.newest {
                     self.newest = frame.stream;
-                    self.heads = self.heads.saturating_add(1);
-                    if self.heads >= self.signs.limits.requests {
-                        self.signs.say_farewell();
-                    }
                     self.streams.push(Stream { id: frame.stream, answered: None });
                 }
                 self.begin_block(frame);
@@ -287,8 +281,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
         self.writer.io.is_write_vectored()
     }
 
+    /// An answer may have begun after the last look at the clock.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().writer.poll_flush(context)
+        let guard = self.get_mut();
+        ready!(guard.writer.poll_flush(context))?;
+        if guard.end.is_none() && guard.poll_patience(context).is_ready() {
+            context.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// The socket is closed in [`Guard::close`].
