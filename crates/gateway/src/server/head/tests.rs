@@ -1,3 +1,5 @@
+//! Heads, and what becomes of each, wherever they are split.
+
 use super::*;
 
 /// Reads it whole, byte by byte, and in two parts split at each place: the outcome is the same.
