@@ -27,11 +27,19 @@ const KEPT: &str = "the configuration was not loaded, the one before stays";
 type Setting = (&'static str, fn(&Config, &Config) -> bool);
 
 /// What is taken at the start and cannot change later.
-const FROZEN: [Setting; 10] = [
+const FROZEN: [Setting; 14] = [
     ("[server] listen", |old, new| old.server.listen == new.server.listen),
     ("[server] admin", |old, new| old.server.admin == new.server.admin),
     ("[server] header_timeout_ms", |old, new| old.server.header_timeout == new.server.header_timeout),
     ("[server] drain_timeout_ms", |old, new| old.server.drain_timeout == new.server.drain_timeout),
+    ("[server] idle_timeout_ms", |old, new| old.server.idle_timeout == new.server.idle_timeout),
+    ("[server] write_timeout_ms", |old, new| old.server.write_timeout == new.server.write_timeout),
+    ("[server] max_connections_per_peer", |old, new| {
+        old.server.max_connections_per_peer == new.server.max_connections_per_peer
+    }),
+    ("[server] max_connection_requests", |old, new| {
+        old.server.max_connection_requests == new.server.max_connection_requests
+    }),
     ("[server] max_connections", |old, new| old.server.max_connections == new.server.max_connections),
     ("[server.tls]", |old, new| old.tls.is_some() == new.tls.is_some()),
     ("[log] format", |old, new| old.log.format == new.log.format),

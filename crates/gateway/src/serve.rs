@@ -26,13 +26,13 @@ use crate::{
     admin::Admin,
     cli::{self, data::Place, printer, sign},
     clock,
-    config::{Config, Overrides},
+    config::{self, Config, Overrides},
     control, demo,
     live::Live,
     log,
     metrics::Metrics,
     reload::{Reloader, Told},
-    server::{self, ListenerLimits, Respond},
+    server::{self, Figures, Listener, ListenerLimits, Respond},
     service::Gateway,
     store_metrics,
     tls::Tls,
@@ -56,6 +56,10 @@ struct Failure(String, u8);
 impl<S: UserStore> Respond for Gateway<S> {
     async fn respond(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
         self.handle(peer, request).await
+    }
+
+    fn is_proxy(&self, peer: SocketAddr) -> bool {
+        self.live().proxies.trusts(peer.ip())
     }
 }
 
@@ -85,6 +89,10 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
         seeded.map_err(|error| Failure(format!("the demo's user: {error}"), cli::IO_FAILURE))?;
     }
     let metrics = Metrics::new().map_err(unregistered)?;
+    let figures = Arc::new(Figures::new().map_err(unregistered)?);
+    figures.register(&metrics).map_err(unregistered)?;
+    // The admin listener's connections are not clients'.
+    let uncounted = Arc::new(Figures::new().map_err(unregistered)?);
     let banner = banner(&config, &listener, &admin_listener);
     let tls = config.tls.clone().map(|terms| Tls::new(terms, &metrics)).transpose().map_err(unregistered)?;
     let told = Told::new(&metrics).map_err(unregistered)?;
@@ -113,14 +121,20 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
     let watching =
         tokio::spawn(wait_for_the_end(Arc::clone(&gateway), Arc::clone(&exit), Arc::clone(&draining), stop));
     let control = tokio::spawn(control::serve(data, Arc::clone(&gateway), stopped.clone()));
-    let header = server.header_timeout;
-    let admin_limits =
-        ListenerLimits { header, connections: ADMIN_CONNECTIONS, drain: Duration::from_secs(1) };
+    let limits = listener_limits(&server);
+    let admin_limits = ListenerLimits {
+        connections: ADMIN_CONNECTIONS,
+        connections_per_peer: ADMIN_CONNECTIONS,
+        drain: Duration::from_secs(1),
+        ..limits
+    };
+    let admin_listener =
+        Listener { socket: admin_listener, tls: None, limits: admin_limits, figures: uncounted };
     let admin = Arc::new(admin(&gateway, &draining));
-    let admin = tokio::spawn(server::serve(admin_listener, admin, admin_limits, None, admin_stopped));
+    let admin = tokio::spawn(server::serve(admin_listener, admin, admin_stopped));
+    let listener = Listener { socket: listener, tls, limits, figures };
     let _told = printer::out(&banner);
-    let limits = ListenerLimits { header, connections: server.max_connections, drain: server.drain_timeout };
-    server::serve(listener, Arc::clone(&gateway), limits, tls, stopped).await;
+    server::serve(listener, Arc::clone(&gateway), stopped).await;
 
     stop_admin.send_replace(true);
     watching.abort();
@@ -137,6 +151,18 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
 
 fn unregistered(error: prometheus::Error) -> Failure {
     Failure(format!("metrics: {error}"), cli::IO_FAILURE)
+}
+
+fn listener_limits(server: &config::Server) -> ListenerLimits {
+    ListenerLimits {
+        header: server.header_timeout,
+        idle: server.idle_timeout,
+        write: server.write_timeout,
+        drain: server.drain_timeout,
+        connections: server.max_connections,
+        connections_per_peer: server.max_connections_per_peer,
+        requests: server.max_connection_requests,
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

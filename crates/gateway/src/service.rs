@@ -137,7 +137,7 @@ impl<S: UserStore> Gateway<S> {
                 self.answer(arrival, body, &mut watch.trace).await
             }
             None => {
-                drain(body);
+                drain(&head.headers, body);
                 watch.trace.failed = Some(ErrorKind::NoRoute);
                 unmounted(request_id)
             }

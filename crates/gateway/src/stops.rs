@@ -46,14 +46,14 @@ impl<S: UserStore> Gateway<S> {
         let target = match resolve_target(&arrival, trace) {
             Ok(target) => target,
             Err(refused) => {
-                drain(body);
+                drain(&head.headers, body);
                 return refused;
             }
         };
         let (_place, client) = match self.admit(&arrival, &target) {
             Ok(admitted) => admitted,
             Err(refused) => {
-                drain(body);
+                drain(&head.headers, body);
                 return Err(refused);
             }
         };

@@ -12,9 +12,8 @@ use rustls::{
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tokio_util::either::Either;
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, server::Protocol};
 
 /// What the listener offers to speak inside, best first.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -115,8 +114,9 @@ impl Tls {
         self.terms.store(Arc::new(terms));
     }
 
-    /// Shakes hands.
-    async fn accept(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    /// Shakes hands; with the protocol that both sides agreed on. `None` where that failed or took too
+    /// long, and the connection is closed. Not for an accept loop: it waits for the client.
+    pub async fn accept(&self, stream: TcpStream) -> Option<(TlsStream<TcpStream>, Protocol)> {
         let terms = self.terms.load_full();
         let shaken = TlsAcceptor::from(Arc::clone(&terms.config)).accept(stream);
         let stream = match tokio::time::timeout(terms.handshake, shaken).await {
@@ -133,18 +133,11 @@ impl Tls {
         if stream.is_none() {
             self.failed.inc();
         }
-        stream
-    }
-}
-
-/// What is read from and written to: the socket, or what TLS makes of it.
-pub type Stream = Either<TcpStream, TlsStream<TcpStream>>;
-
-/// Opens a connection, with a handshake where there is TLS; `None` where that failed or took too
-/// long, and the connection is closed. Not for an accept loop: it waits for the client.
-pub async fn open(tls: Option<&Tls>, stream: TcpStream) -> Option<Stream> {
-    match tls {
-        None => Some(Either::Left(stream)),
-        Some(tls) => tls.accept(stream).await.map(Either::Right),
+        let stream = stream?;
+        let protocol = match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Protocol::Http2,
+            _ => Protocol::Http1,
+        };
+        Some((stream, protocol))
     }
 }
