@@ -1,5 +1,6 @@
 //! The gateway: one process, many mounts, one store.
 
+pub mod access;
 pub mod admin;
 pub mod admit;
 pub mod cli;
@@ -10,6 +11,7 @@ pub mod demo;
 pub mod digest;
 mod execute;
 pub mod idempotency;
+mod ids;
 pub mod log;
 pub mod metrics;
 pub mod mount;
@@ -19,6 +21,7 @@ pub mod registry;
 pub mod serve;
 pub mod server;
 pub mod service;
+mod sink;
 mod stops;
 pub mod store_metrics;
 pub mod vault;

@@ -3,29 +3,47 @@
 //! A log line names causes, route templates and namespaces; never a target, query, external id,
 //! body, e-mail or token (decision 14).
 
-use tracing_appender::non_blocking::WorkerGuard;
+use std::io::IsTerminal;
+
+use prometheus::IntCounter;
 use tracing_subscriber::{filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::config::{Log, LogFormat, LogLevel};
+use crate::{
+    access::AccessLog,
+    config::{Log, LogFormat, LogLevel},
+    sink::{Events, Guard, Sink},
+};
 
-/// Begins to log. Lines are written by a thread of their own, until the guard is dropped.
-pub fn init(config: &Log) -> WorkerGuard {
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+/// A log that is being written.
+pub struct Logs {
+    /// Takes the lines of requests.
+    pub access: AccessLog,
+    /// Counts lines that were dropped.
+    pub dropped: IntCounter,
+    /// Writes what is left when dropped.
+    pub guard: Guard,
+}
+
+/// Begins to log.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn init(config: &Log) -> Result<Logs, Box<dyn std::error::Error>> {
+    let (sink, guard) = Sink::start()?;
     let level = match config.level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
     };
+    let is_terminal = std::io::stderr().is_terminal();
     let registry = tracing_subscriber::registry().with(level);
-    let layer = fmt::layer().with_writer(writer);
+    let layer = fmt::layer().with_writer(Events(std::sync::Arc::clone(&sink)));
     let set = match config.format {
         LogFormat::Json => {
             registry.with(layer.json().flatten_event(true).with_current_span(false)).try_init()
         }
-        LogFormat::Pretty => {
-            registry.with(layer.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))).try_init()
-        }
+        LogFormat::Pretty => registry.with(layer.with_ansi(is_terminal)).try_init(),
     };
     if let Err(error) = set {
         // Only when a test has set one before; its lines go there then.
@@ -36,5 +54,10 @@ pub fn init(config: &Log) -> WorkerGuard {
         let place = panic.location().map_or_else(String::new, ToString::to_string);
         tracing::error!(place, "a panic was caught");
     }));
-    guard
+    let dropped = sink.dropped();
+    let access = match config.level {
+        LogLevel::Error | LogLevel::Warn => AccessLog::default(),
+        LogLevel::Info | LogLevel::Debug => AccessLog::new(sink, config.format, is_terminal),
+    };
+    Ok(Logs { access, dropped, guard })
 }

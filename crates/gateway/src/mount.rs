@@ -11,7 +11,10 @@ use governor::{
     clock::{Clock, DefaultClock},
 };
 
-use crate::config::{MountConfig, RateLimit};
+use crate::{
+    config::{MountConfig, RateLimit},
+    metrics::Counts,
+};
 
 /// How many unknown names are counted by name, for one mount (decision 8).
 const NAMED_UNKNOWNS: usize = 50;
@@ -24,6 +27,7 @@ pub struct Mount {
     pub config: MountConfig,
     limiters: HashMap<Arc<str>, DefaultDirectRateLimiter>,
     unknown: Mutex<BTreeSet<String>>,
+    pub(crate) counts: Counts,
 }
 
 impl AsRef<MountConfig> for Mount {
@@ -48,7 +52,7 @@ impl Mount {
                 .filter_map(|name| limiter(limit).map(|limiter| (Arc::clone(name), limiter)))
                 .collect()
         });
-        Self { config, limiters, unknown: Mutex::default() }
+        Self { config, limiters, unknown: Mutex::default(), counts: Counts::default() }
     }
 
     /// Counts a request against its client's rate (decision 21).

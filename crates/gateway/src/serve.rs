@@ -71,7 +71,8 @@ pub fn run(config: Config) -> ExitCode {
 }
 
 async fn serve(config: Config) -> Result<ExitCode, Failure> {
-    let _log = log::init(&config.log);
+    let logs = log::init(&config.log);
+    let logs = logs.map_err(|error| Failure(format!("the log: {error}"), cli::IO_FAILURE))?;
     let listener = bind(config.server.listen).await?;
     let admin_listener = bind(config.server.admin).await?;
     let store = open(&config.store).await?;
@@ -80,11 +81,14 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
         seeded.map_err(|error| Failure(format!("the demo's user: {error}"), cli::IO_FAILURE))?;
     }
     let metrics = Metrics::new().map_err(|error| Failure(format!("metrics: {error}"), cli::IO_FAILURE))?;
+    let counted = metrics.register(Box::new(logs.dropped.clone()));
+    counted.map_err(|error| Failure(format!("metrics: {error}"), cli::IO_FAILURE))?;
     let banner = banner(&config, &listener, &admin_listener);
     let (server, mounts) = (config.server, config.mounts.into_iter().map(Mount::new).collect());
     let limits = Limits { body: server.body_timeout, work: server.request_timeout };
     let vault = Vault::new(config.secrets_key.as_ref());
     let gateway = Gateway::new(store, mounts, limits, Arc::new(clock::now), metrics).with_vault(vault);
+    let gateway = gateway.with_access_log(logs.access.clone());
     let gateway = Arc::new(gateway);
 
     let exit = Arc::new(AtomicU8::new(0));

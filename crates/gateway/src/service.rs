@@ -14,14 +14,16 @@ use hyper::body::Body;
 use uuid::Uuid;
 
 use crate::{
+    access::AccessLog,
     admit::{catch_panic, drain},
     clock::Clock,
     config::routing::longest_prefix,
+    ids::Ids,
     metrics::Metrics,
     mount::Mount,
     queue::Queues,
     vault::Vault,
-    watch::{Trace, Watch},
+    watch::{Came, Trace, Watch},
 };
 
 /// What a request takes at most, apart from its size, which a mount bounds.
@@ -40,6 +42,8 @@ pub struct Gateway<S> {
     pub(crate) limits: Limits,
     clock: Clock,
     pub(crate) metrics: Metrics,
+    access: AccessLog,
+    ids: Ids,
     pub(crate) vault: Vault,
     /// One turn for each Idempotency-Key in flight.
     pub(crate) keys: Queues<LedgerKey>,
@@ -74,6 +78,8 @@ impl<S: UserStore> Gateway<S> {
             limits,
             clock,
             metrics,
+            access: AccessLog::default(),
+            ids: Ids::default(),
             vault,
             keys: Queues::default(),
             writers: Queues::default(),
@@ -84,6 +90,12 @@ impl<S: UserStore> Gateway<S> {
     #[must_use]
     pub fn with_vault(self, vault: Vault) -> Self {
         Self { vault, ..self }
+    }
+
+    /// The same, with a line of the log for each request.
+    #[must_use]
+    pub fn with_access_log(self, access: AccessLog) -> Self {
+        Self { access, ..self }
     }
 
     /// The store.
@@ -102,14 +114,16 @@ impl<S: UserStore> Gateway<S> {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
         let (head, body) = request.into_parts();
-        let request_id = &*Uuid::new_v4().as_hyphenated().to_string();
+        let mut id = Uuid::encode_buffer();
+        let request_id = &*self.ids.next().as_hyphenated().encode_lower(&mut id);
+        let now = (self.clock)();
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let route = self.route(&head);
         let mount = route.map(|(mount, ..)| mount);
-        let mut watch = Watch::begin(&self.metrics, mount, &head, request_id);
+        let came = Came { mount, head: &head, request_id, now };
+        let mut watch = Watch::begin(&self.metrics, &self.access, came);
         let answer = match route {
             Some((mount, prefix, path)) => {
-                let now = (self.clock)();
                 let arrival = Arrival { mount, head: &head, target, prefix, path, now, request_id };
                 self.answer(arrival, body, &mut watch.trace).await
             }
