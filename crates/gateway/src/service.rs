@@ -3,7 +3,7 @@
 //! [`Gateway::handle`] observes: it routes, times, renders every failure through the mount's
 //! dialect, logs once and counts. The stops inside it (`stops.rs`) are plain code with `?`.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
 use gateway_core::{Error, ErrorKind, LedgerKey, Timestamp, UserId, UserStore};
@@ -151,7 +151,11 @@ impl<S: UserStore> Gateway<S> {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
         let config = &arrival.mount.config;
-        let result = match catch_panic(self.stops(arrival, body, trace)).await {
+        let caught = {
+            let stops = pin!(self.stops(arrival, body, trace));
+            catch_panic(stops).await
+        };
+        let result = match caught {
             Some(result) => result,
             None => Err(Error::new(ErrorKind::Internal).cause("panic")),
         };
@@ -204,6 +208,7 @@ fn finish(answer: Answer, head: &Parts, known: Option<(&Mount, &str)>) -> Respon
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
+    headers.reserve(answer.headers.len() + 4);
     headers.extend(answer.headers);
     if head.method == Method::HEAD {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
