@@ -95,15 +95,18 @@ pub(crate) fn drive(
         send(client, begun)?;
     }
     let mut open = clients.len();
+    let mut answered = begun;
     while open > 0 {
-        poll.poll(&mut events, Some(PATIENCE))?;
-        if events.is_empty() {
+        // Never asleep: to wake the load would cost a server that is slower than it, and no other.
+        poll.poll(&mut events, Some(Duration::ZERO))?;
+        if events.is_empty() && answered.elapsed() > PATIENCE {
             return Err("the server does not answer".into());
         }
         for event in &events {
             let client = &mut clients[event.token().0];
             let Some(length) = receive(client, status)? else { continue };
             let now = Instant::now();
+            answered = now;
             latencies.push(u64::try_from((now - client.sent).as_nanos()).unwrap_or(u64::MAX));
             body_bytes = length;
             client.answer.clear();
