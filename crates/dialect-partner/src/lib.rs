@@ -197,8 +197,9 @@ fn read(site: &Site<'_>, body: &[u8], mode: Mode) -> Result<Reading, Error> {
         return Err(Error::new(ErrorKind::Malformed).message("Request body must be a JSON object"));
     }
     let mut reading = TABLE.read(&document, mode, site.today());
-    let mut given = Profile::default();
-    given.apply(&reading.changes);
+    let is_judged = |attr| matches!(attr, Attr::Country | Attr::PostalCode | Attr::Region);
+    let judged = reading.changes.iter().filter(|change| is_judged(change.attr));
+    let given = Profile::from_stored(judged.filter_map(|change| Some((change.attr, change.value.clone()?))));
     // Where the country is in the body, what must fit it is judged with the other fields.
     if given.text(Attr::Country).is_some() {
         reading.errors.extend(address_errors(&given, |_| true));

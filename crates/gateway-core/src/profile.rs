@@ -82,22 +82,30 @@ impl Profile {
     /// composed form sent back is not frozen (decision 5). Where another change of the same update
     /// would alter what such a value reads as, it is written after all.
     pub fn apply(&mut self, changes: &[Change]) -> bool {
-        let before = self.clone();
+        let Some(next) = self.changed(changes) else { return false };
+        *self = next;
+        true
+    }
+
+    /// The profile with changes applied; `None` when nothing changed.
+    #[must_use]
+    pub fn changed(&self, changes: &[Change]) -> Option<Self> {
+        let mut next = self.clone();
         let last = |i: usize| !changes[i + 1..].iter().any(|later| later.attr == changes[i].attr);
         let effective: Vec<&Change> =
             changes.iter().enumerate().filter(|(i, _)| last(*i)).map(|(_, change)| change).collect();
-        self.divide_line(&before, &effective);
-        for change in &effective {
-            if before.get(change.attr) != change.value {
-                self.put(change);
-            }
-        }
+        next.divide_line(self, &effective);
         for change in &effective {
             if self.get(change.attr) != change.value {
-                self.put(change);
+                next.put(change);
             }
         }
-        *self != before
+        for change in &effective {
+            if next.get(change.attr) != change.value {
+                next.put(change);
+            }
+        }
+        (next != *self).then_some(next)
     }
 
     /// Where a part of a stored address line is written, the line is divided by the country that it

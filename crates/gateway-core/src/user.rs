@@ -114,20 +114,28 @@ impl User {
     /// keeps version and time (decision 5).
     #[must_use]
     pub fn changed(&self, changes: &[Change], now: Timestamp) -> Option<Self> {
-        let mut next = self.clone();
-        let mut changed = next.profile.apply(changes);
+        let profile = self.profile.changed(changes);
+        let mut suspensions = None;
         for change in changes.iter().filter(|change| change.attr == Attr::Suspensions) {
             let list = match &change.value {
                 Some(Value::Suspensions(list)) => list.to_vec(),
                 _ => Vec::new(),
             };
-            changed |= next.suspensions != list;
-            next.suspensions = list;
+            suspensions = Some(list);
         }
-        changed.then(|| {
-            next.version = self.version.saturating_add(1);
-            next.updated_at = now.max(self.updated_at);
-            next
+        let suspensions = suspensions.filter(|list| *list != self.suspensions);
+        if profile.is_none() && suspensions.is_none() {
+            return None;
+        }
+        Some(Self {
+            id: self.id,
+            version: self.version.saturating_add(1),
+            status: self.status,
+            created_at: self.created_at,
+            updated_at: now.max(self.updated_at),
+            links: self.links.clone(),
+            suspensions: suspensions.unwrap_or_else(|| self.suspensions.clone()),
+            profile: profile.unwrap_or_else(|| self.profile.clone()),
         })
     }
 

@@ -38,9 +38,13 @@ impl Answer {
     /// serialization cannot fail.
     #[must_use]
     pub fn json(status: StatusCode, media_type: &'static str, body: &impl Serialize) -> Self {
-        let body = serde_json::to_vec(body).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(512);
+        if serde_json::to_writer(&mut bytes, body).is_err() {
+            bytes.clear();
+        }
+        let body = Bytes::from(bytes);
         let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static(media_type))];
-        Self { status, headers, body: body.into(), hygiene: Hygiene::Full }
+        Self { status, headers, body, hygiene: Hygiene::Full }
     }
 
     /// With one more header.

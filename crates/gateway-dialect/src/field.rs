@@ -107,4 +107,9 @@ impl Field {
         let path = self.wire.strip_prefix('/').unwrap_or(&self.wire);
         path.split_once('/').map_or((None, path), |(group, name)| (Some(group), name))
     }
+
+    /// True where [`Field::path`] is this name alone.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        self.wire.strip_prefix('/').unwrap_or(&self.wire) == name && !name.contains('/')
+    }
 }

@@ -182,7 +182,7 @@ impl FieldTable {
     /// Unknown names, and groups that are no objects.
     fn find_strangers(&self, object: &Json<'_>, reading: &mut Reading) {
         for (name, value) in object.members().unwrap_or_default() {
-            if self.rows.iter().any(|row| row.path() == (None, name.as_ref())) {
+            if self.rows.iter().any(|row| row.is_named(name)) {
                 continue;
             }
             if !self.rows.iter().any(|row| row.path().0 == Some(name)) {

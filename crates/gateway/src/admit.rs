@@ -1,6 +1,11 @@
 //! Taking in a request's body: within the mount's size and the server's time.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::Poll,
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use gateway_core::{Error, ErrorKind};
@@ -108,12 +113,25 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// Runs a future for so long. Most are done at once, and need no timer.
+///
+/// # Errors
+/// The time is up.
+pub async fn within<F: Future>(
+    limit: Duration,
+    mut future: Pin<&mut F>,
+) -> Result<F::Output, tokio::time::error::Elapsed> {
+    match poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
+        Poll::Ready(done) => Ok(done),
+        Poll::Pending => tokio::time::timeout(limit, future).await,
+    }
+}
+
 /// Runs a future and turns a panic in it into `None`: one request must not end the others.
-pub async fn catch_panic<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = std::pin::pin!(future);
-    std::future::poll_fn(|context| {
+pub async fn catch_panic<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|context| {
         let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| future.as_mut().poll(context)));
-        polled.map_or(std::task::Poll::Ready(None), |poll| poll.map(Some))
+        polled.map_or(Poll::Ready(None), |poll| poll.map(Some))
     })
     .await
 }

@@ -2,15 +2,17 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gateway_core::{Error, ErrorKind};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256, Sha512};
+
+const DIGEST: HeaderName = HeaderName::from_static("content-digest");
 
 /// Checks every digest of an algorithm that we know; others are ignored (RFC 9530, 2).
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`] for a digest that does not match, and for one that cannot be read.
 pub fn check(headers: &HeaderMap, body: &[u8]) -> Result<(), Error> {
-    for value in headers.get_all("content-digest") {
+    for value in headers.get_all(DIGEST) {
         let good =
             value.to_str().is_ok_and(|value| value.split(',').all(|member| matches(member.trim(), body)));
         if !good {

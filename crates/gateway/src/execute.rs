@@ -53,7 +53,7 @@ impl<S: UserStore> Gateway<S> {
         }
     }
 
-    /// A write, up to its commit.
+    /// A write, up to its commit. An operation is executed once: its changes are settled in place.
     pub(crate) async fn execute(
         &self,
         visit: &Visit<'_>,
@@ -117,7 +117,7 @@ impl<S: UserStore> Gateway<S> {
         &self,
         visit: &Visit<'_>,
         locator: &Locator,
-        changes: &[Change],
+        changes: &mut Vec<Change>,
         deferred: Option<Error>,
     ) -> Result<Executed<'_>, Error> {
         let (before, turn) = self.load_to_write(visit, locator).await?;
@@ -125,12 +125,11 @@ impl<S: UserStore> Gateway<S> {
             return Err(error);
         }
         let dialect = &visit.mount.config.dialect;
-        let mut changes = changes.to_vec();
-        dialect.settle(&before, &mut changes);
-        self.vault.seal(before.id, Some(&before), &mut changes)?;
-        let next = before.changed(&changes, visit.site.now).map(Arc::new);
+        dialect.settle(&before, changes);
+        self.vault.seal(before.id, Some(&before), changes)?;
+        let next = before.changed(changes, visit.site.now).map(Arc::new);
         let after = next.as_ref().unwrap_or(&before);
-        dialect.judge(&Ruling { site: &visit.site, before: Some(&before), after, changes: &changes })?;
+        dialect.judge(&Ruling { site: &visit.site, before: Some(&before), after, changes })?;
         let answer = dialect.encode(&visit.site, &Outcome::Updated(after));
         let user = Some(before.id);
         Ok(Executed {
@@ -162,7 +161,10 @@ impl<S: UserStore> Gateway<S> {
         let found = self.load(visit, locator).await?;
         let late = |_| Error::new(ErrorKind::Unavailable).retry_after(1).cause("writers_queue");
         let turn = self.writers.enter(found.id, [0; 32], WRITER_WAIT).await.map_err(late)?;
-        Ok((self.load(visit, locator).await?, turn))
+        // Whoever had the turn before has most likely changed the user; should another have done so
+        // all the same, the commit will say.
+        let current = if turn.waited { self.load(visit, locator).await? } else { found };
+        Ok((current, turn))
     }
 
     /// The user that a request names, if its mount sees it; a closed one is absent (decision 15).

@@ -14,6 +14,7 @@ use uuid::Uuid;
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 const HEADER: &str = "Idempotency-Key";
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A key, and what it was used for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,7 +30,7 @@ pub struct Claim {
 /// # Errors
 /// [`ErrorKind::Invalid`] with the header's name.
 pub fn key(headers: &HeaderMap) -> Result<Option<Uuid>, Error> {
-    let mut values = headers.get_all(HEADER).iter();
+    let mut values = headers.get_all(KEY).iter();
     let Some(first) = values.next() else { return Ok(None) };
     let text = first.to_str().unwrap_or_default();
     let bare = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);

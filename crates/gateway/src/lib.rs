@@ -1,5 +1,6 @@
 //! The gateway: one process, many mounts, one store.
 
+pub mod access;
 pub mod admin;
 pub mod admit;
 pub mod cli;
@@ -12,6 +13,7 @@ pub mod digest;
 mod execute;
 pub mod forwarded;
 pub mod idempotency;
+mod ids;
 pub mod live;
 pub mod log;
 pub mod metrics;
@@ -25,6 +27,7 @@ pub mod serve;
 pub mod server;
 pub mod service;
 pub mod shed;
+mod sink;
 mod stops;
 pub mod store_metrics;
 pub mod tls;

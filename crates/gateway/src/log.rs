@@ -3,23 +3,41 @@
 //! A log line names causes, route templates and namespaces; never a target, query, external id,
 //! body, e-mail or token (decision 14).
 
-use tracing_appender::non_blocking::WorkerGuard;
+use std::io::IsTerminal;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use prometheus::IntCounter;
 use tracing_subscriber::{
     Registry, filter::LevelFilter, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
 };
 
-use crate::config::{Log, LogFormat, LogLevel};
+use crate::{
+    access::AccessLog,
+    config::{Log, LogFormat, LogLevel},
+    sink::{Events, Guard, Sink},
+};
 
 /// How much is logged, to be changed while it is.
 #[derive(Clone, Debug)]
-pub struct Level(reload::Handle<LevelFilter, Registry>);
+pub struct Level {
+    events: reload::Handle<LevelFilter, Registry>,
+    requests: Arc<AtomicBool>,
+}
 
 impl Level {
     /// Logs this much from now on.
     pub fn set(&self, level: LogLevel) {
+        self.requests.store(tells_requests(level), Ordering::Relaxed);
         // An error means that this is not the process's log, as in `init`.
-        self.0.reload(filter(level)).ok();
+        self.events.reload(filter(level)).ok();
     }
+}
+
+const fn tells_requests(level: LogLevel) -> bool {
+    matches!(level, LogLevel::Info | LogLevel::Debug)
 }
 
 const fn filter(level: LogLevel) -> LevelFilter {
@@ -31,19 +49,33 @@ const fn filter(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// Begins to log. Lines are written by a thread of their own, until the guard is dropped.
-pub fn init(config: &Log) -> (WorkerGuard, Level) {
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
-    let (level, handle) = reload::Layer::new(filter(config.level));
+/// A log that is being written.
+pub struct Logs {
+    /// Takes the lines of requests.
+    pub access: AccessLog,
+    /// Changes how much is logged.
+    pub level: Level,
+    /// Counts lines that were dropped.
+    pub dropped: IntCounter,
+    /// Writes what is left when dropped.
+    pub guard: Guard,
+}
+
+/// Begins to log.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn init(config: &Log) -> Result<Logs, Box<dyn std::error::Error>> {
+    let (sink, guard) = Sink::start()?;
+    let (level, events) = reload::Layer::new(filter(config.level));
+    let is_terminal = std::io::stderr().is_terminal();
     let registry = tracing_subscriber::registry().with(level);
-    let layer = fmt::layer().with_writer(writer);
+    let layer = fmt::layer().with_writer(Events(std::sync::Arc::clone(&sink)));
     let set = match config.format {
         LogFormat::Json => {
             registry.with(layer.json().flatten_event(true).with_current_span(false)).try_init()
         }
-        LogFormat::Pretty => {
-            registry.with(layer.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))).try_init()
-        }
+        LogFormat::Pretty => registry.with(layer.with_ansi(is_terminal)).try_init(),
     };
     if let Err(error) = set {
         // Only when a test has set one before; its lines go there then.
@@ -54,5 +86,8 @@ pub fn init(config: &Log) -> (WorkerGuard, Level) {
         let place = panic.location().map_or_else(String::new, ToString::to_string);
         tracing::error!(place, "a panic was caught");
     }));
-    (guard, Level(handle))
+    let requests = Arc::new(AtomicBool::new(tells_requests(config.level)));
+    let dropped = sink.dropped();
+    let access = AccessLog::new(sink, config.format, is_terminal, Arc::clone(&requests));
+    Ok(Logs { access, level: Level { events, requests }, dropped, guard })
 }

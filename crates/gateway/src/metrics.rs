@@ -1,9 +1,13 @@
 //! What the gateway counts, in the Prometheus text format. No label ever holds request data, but
 //! for the few plain names of decision 8.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
-use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
+use gateway_core::ErrorKind;
+use gateway_dialect::Action;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
+};
 
 /// The gateway's own metrics.
 pub struct Metrics {
@@ -12,6 +16,58 @@ pub struct Metrics {
     duration: HistogramVec,
     replays: IntCounterVec,
     unknown_fields: IntCounterVec,
+    /// Of requests that came to no mount.
+    pub(crate) unmounted: Counts,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ended {
+    Well,
+    Failed(ErrorKind),
+    /// Its client went away.
+    Cancelled,
+}
+
+impl Ended {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Well => "ok",
+            Self::Failed(kind) => kind.as_str(),
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    const fn index(self) -> usize {
+        match self {
+            Self::Well => 0,
+            Self::Cancelled => 1,
+            Self::Failed(kind) => 2 + kind as usize,
+        }
+    }
+}
+
+/// The name of an operation, or of none.
+pub(crate) fn operation_name(action: Option<Action>) -> &'static str {
+    action.map_or("none", Action::as_str)
+}
+
+const OPERATIONS: usize = 2 + Action::Suggest as usize;
+const ENDS: usize = 3 + ErrorKind::Internal as usize;
+
+/// The series of a mount, each looked up by its labels only once.
+pub(crate) struct Counts(Box<[Operation; OPERATIONS]>);
+
+#[derive(Default)]
+struct Operation {
+    ends: [OnceLock<IntCounter>; ENDS],
+    duration: OnceLock<Histogram>,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self(Box::new(std::array::from_fn(|_| Operation::default())))
+    }
 }
 
 /// Upper bounds of the latency buckets, in seconds.
@@ -48,13 +104,24 @@ impl Metrics {
             registry.register(Box::new(counter.clone()))?;
         }
         registry.register(Box::new(duration.clone()))?;
-        Ok(Self { registry, requests, duration, replays, unknown_fields })
+        Ok(Self { registry, requests, duration, replays, unknown_fields, unmounted: Counts::default() })
     }
 
     /// Counts a request.
-    pub fn request(&self, mount: &str, operation: &str, outcome: &str, took: Duration) {
-        self.requests.with_label_values(&[mount, operation, outcome]).inc();
-        self.duration.with_label_values(&[mount, operation]).observe(took.as_secs_f64());
+    pub(crate) fn request(
+        &self,
+        counts: &Counts,
+        mount: &str,
+        action: Option<Action>,
+        ended: Ended,
+        took: Duration,
+    ) {
+        let name = operation_name(action);
+        let series = &counts.0[action.map_or(0, |action| 1 + action as usize)];
+        let requests = || self.requests.with_label_values(&[mount, name, ended.as_str()]);
+        series.ends[ended.index()].get_or_init(requests).inc();
+        let duration = || self.duration.with_label_values(&[mount, name]);
+        series.duration.get_or_init(duration).observe(took.as_secs_f64());
     }
 
     /// Counts a replay.
@@ -82,6 +149,36 @@ impl Metrics {
         match TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             Ok(()) => String::from_utf8(text).unwrap_or_default(),
             Err(_) => String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_request_is_counted_in_its_own_series() {
+        let (metrics, counts) = (Metrics::new().unwrap(), Counts::default());
+        let second = Duration::from_secs(1);
+        for (action, ended) in [
+            (Some(Action::Create), Ended::Well),
+            (Some(Action::Suggest), Ended::Failed(ErrorKind::Internal)),
+            (None, Ended::Failed(ErrorKind::NoRoute)),
+            (None, Ended::Cancelled),
+            (None, Ended::Cancelled),
+        ] {
+            metrics.request(&counts, "m", action, ended, second);
+        }
+        let text = metrics.render();
+        for line in [
+            r#"interlingua_requests_total{mount="m",operation="create",outcome="ok"} 1"#,
+            r#"interlingua_requests_total{mount="m",operation="suggest",outcome="internal"} 1"#,
+            r#"interlingua_requests_total{mount="m",operation="none",outcome="no_route"} 1"#,
+            r#"interlingua_requests_total{mount="m",operation="none",outcome="cancelled"} 2"#,
+            r#"interlingua_request_duration_seconds_count{mount="m",operation="none"} 3"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
         }
     }
 }

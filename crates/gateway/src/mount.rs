@@ -11,7 +11,10 @@ use governor::{
     clock::{Clock, DefaultClock},
 };
 
-use crate::config::{MountConfig, RateLimit};
+use crate::{
+    config::{MountConfig, RateLimit},
+    metrics::Counts,
+};
 
 /// How many unknown names are counted by name, for one mount (decision 8).
 const NAMED_UNKNOWNS: usize = 50;
@@ -24,6 +27,7 @@ pub struct Mount {
     pub config: MountConfig,
     limiters: HashMap<Arc<str>, Arc<DefaultDirectRateLimiter>>,
     unknown: Arc<Mutex<BTreeSet<String>>>,
+    pub(crate) counts: Counts,
 }
 
 impl AsRef<MountConfig> for Mount {
@@ -40,7 +44,7 @@ impl Mount {
             let of = |name: &Arc<str>| limiter(limit).map(|limiter| (Arc::clone(name), limiter));
             config.clients.iter().filter_map(of).collect()
         });
-        Self { config, limiters, unknown: Arc::default() }
+        Self { config, limiters, unknown: Arc::default(), counts: Counts::default() }
     }
 
     /// The same mount by a newer configuration: what its clients have used of an unchanged limit

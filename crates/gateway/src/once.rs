@@ -60,8 +60,8 @@ impl<S: UserStore> Gateway<S> {
         if let Some(answer) = self.replay(visit, claims, trace).await? {
             return Ok(answer);
         }
-        let mut operation = self.decode(visit, caller, request)?;
         for _ in 0..ATTEMPTS {
+            let mut operation = self.decode(visit, caller, request)?;
             match self.attempt(visit, &mut operation, claims, trace).await? {
                 Round::Done(answer) => return Ok(answer),
                 Round::Stale => {}

@@ -34,6 +34,8 @@ pub struct Turn<'q, K: Eq + Hash + Copy> {
     place: Place<'q, K>,
     /// `None` only while waiting.
     guard: Option<OwnedMutexGuard<()>>,
+    /// Others had their turns meanwhile.
+    pub waited: bool,
 }
 
 struct Place<'q, K: Eq + Hash + Copy> {
@@ -66,10 +68,13 @@ impl<K: Eq + Hash + Copy> Queues<K> {
             Arc::clone(&queue.turn)
         };
         // From here on the place is given up by drop, however this future ends.
-        let mut entered = Turn { place: Place { queues: self, key }, guard: None };
+        let mut entered = Turn { place: Place { queues: self, key }, guard: None, waited: false };
         let guard = match Arc::clone(&turn).try_lock_owned() {
             Ok(guard) => guard,
-            Err(_taken) => tokio::time::timeout(limit, turn.lock_owned()).await.or(Err(Refused::TimedOut))?,
+            Err(_taken) => {
+                entered.waited = true;
+                tokio::time::timeout(limit, turn.lock_owned()).await.or(Err(Refused::TimedOut))?
+            }
         };
         entered.guard = Some(guard);
         Ok(entered)

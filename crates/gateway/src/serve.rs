@@ -78,7 +78,8 @@ pub fn run(config: Config, overrides: Overrides) -> ExitCode {
 }
 
 async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure> {
-    let (_log, log_level) = log::init(&config.log);
+    let logs = log::init(&config.log);
+    let logs = logs.map_err(|error| Failure(format!("the log: {error}"), cli::IO_FAILURE))?;
     let listener = bind(config.server.listen).await?;
     let admin_listener = bind(config.server.admin).await?;
     let place = Place::of(&config.store);
@@ -93,12 +94,14 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
     figures.register(&metrics).map_err(unregistered)?;
     // The admin listener's connections are not clients'.
     let uncounted = Arc::new(Figures::new().map_err(unregistered)?);
+    metrics.register(Box::new(logs.dropped.clone())).map_err(unregistered)?;
     let banner = banner(&config, &listener, &admin_listener);
     let tls = config.tls.clone().map(|terms| Tls::new(terms, &metrics)).transpose().map_err(unregistered)?;
     let told = Told::new(&metrics).map_err(unregistered)?;
     let live = Live::new(config.mounts.clone(), &config.server);
     let vault = Vault::new(config.secrets_key.as_ref());
     let gateway = Gateway::new(store, live, Arc::new(clock::now), metrics).with_vault(vault);
+    let gateway = gateway.with_access_log(logs.access.clone());
     let gateway = Arc::new(gateway);
     let server = config.server.clone();
     // From here on SIGHUP does not end the process.
@@ -107,7 +110,7 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
     let reloader = Reloader {
         gateway: Arc::clone(&gateway),
         tls: tls.clone(),
-        log_level,
+        log_level: logs.level.clone(),
         started: config,
         overrides,
         told,

@@ -3,7 +3,7 @@
 //! [`Gateway::handle`] observes: it routes, times, renders every failure through the mount's
 //! dialect, logs once and counts. The stops inside it (`stops.rs`) are plain code with `?`.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -15,15 +15,17 @@ use hyper::body::Body;
 use uuid::Uuid;
 
 use crate::{
+    access::AccessLog,
     admit::{catch_panic, drain},
     clock::Clock,
+    ids::Ids,
     live::Live,
     metrics::Metrics,
     mount::Mount,
     queue::Queues,
     shed::Load,
     vault::Vault,
-    watch::{Trace, Watch},
+    watch::{Came, Trace, Watch},
 };
 
 /// What a request takes at most, apart from its size, which a mount bounds.
@@ -43,6 +45,8 @@ pub struct Gateway<S> {
     pub(crate) load: Load,
     clock: Clock,
     pub(crate) metrics: Metrics,
+    access: AccessLog,
+    ids: Ids,
     pub(crate) vault: Vault,
     /// One turn for each Idempotency-Key in flight.
     pub(crate) keys: Queues<LedgerKey>,
@@ -80,6 +84,8 @@ impl<S: UserStore> Gateway<S> {
             load: Load::default(),
             clock,
             metrics,
+            access: AccessLog::default(),
+            ids: Ids::default(),
             vault,
             keys: Queues::default(),
             writers: Queues::default(),
@@ -90,6 +96,12 @@ impl<S: UserStore> Gateway<S> {
     #[must_use]
     pub fn with_vault(self, vault: Vault) -> Self {
         Self { vault, ..self }
+    }
+
+    /// The same, with a line of the log for each request.
+    #[must_use]
+    pub fn with_access_log(self, access: AccessLog) -> Self {
+        Self { access, ..self }
     }
 
     /// The store.
@@ -124,14 +136,16 @@ impl<S: UserStore> Gateway<S> {
     {
         let live = self.live();
         let (head, body) = request.into_parts();
-        let request_id = &*Uuid::new_v4().as_hyphenated().to_string();
+        let mut id = Uuid::encode_buffer();
+        let request_id = &*self.ids.next().as_hyphenated().encode_lower(&mut id);
+        let now = (self.clock)();
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let route = live.route(&head);
         let mount = route.map(|(mount, ..)| mount);
-        let mut watch = Watch::begin(&self.metrics, mount, &head, request_id);
+        let came = Came { mount, head: &head, request_id, now };
+        let mut watch = Watch::begin(&self.metrics, &self.access, came);
         let answer = match route {
             Some((mount, prefix, path)) => {
-                let now = (self.clock)();
                 let (live, head) = (&*live, &head);
                 let arrival = Arrival { live, peer, mount, head, target, prefix, path, now, request_id };
                 self.answer(arrival, body, &mut watch.trace).await
@@ -152,7 +166,11 @@ impl<S: UserStore> Gateway<S> {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
         let config = &arrival.mount.config;
-        let result = match catch_panic(self.stops(arrival, body, trace)).await {
+        let caught = {
+            let stops = pin!(self.stops(arrival, body, trace));
+            catch_panic(stops).await
+        };
+        let result = match caught {
             Some(result) => result,
             None => Err(Error::new(ErrorKind::Internal).cause("panic")),
         };
@@ -205,6 +223,7 @@ fn finish(answer: Answer, head: &Parts, known: Option<(&Mount, &str)>) -> Respon
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
+    headers.reserve(answer.headers.len() + 4);
     headers.extend(answer.headers);
     if head.method == Method::HEAD {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));

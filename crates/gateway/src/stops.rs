@@ -1,7 +1,7 @@
 //! The stops of a request in a mount, in the order of decision 2. Whatever fails here is answered
 //! in the dialect.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, pin::pin};
 
 use bytes::Bytes;
 use gateway_auth::Presented;
@@ -11,7 +11,7 @@ use http::Method;
 use hyper::body::Body;
 
 use crate::{
-    admit::{drain, read_body},
+    admit::{drain, read_body, within},
     config::MountNamespace,
     digest,
     idempotency::{self, Claim},
@@ -64,8 +64,11 @@ impl<S: UserStore> Gateway<S> {
         let (now, request_id) = (arrival.now, arrival.request_id);
         let site = Site { reach: &reach, unknown_fields: config.unknown_fields, base, now, request_id };
         let visit = Visit { mount: arrival.mount, site, target, client };
-        let work = self.work(&visit, arrival, &body, trace);
-        match tokio::time::timeout(limits.work, work).await {
+        let result = {
+            let work = pin!(self.work(&visit, arrival, &body, trace));
+            within(limits.work, work).await
+        };
+        match result {
             Ok(result) => result,
             Err(_elapsed) if trace.committing => {
                 Err(Error::new(ErrorKind::UnknownOutcome).retry_after(1).cause("deadline"))
@@ -133,12 +136,14 @@ impl<S: UserStore> Gateway<S> {
         let print = idempotency::fingerprint(method, arrival.target, body);
         let proof = config.replay_protection.then(|| config.authenticator.proof(headers)).flatten();
         // A signature is used up together with the key it came with.
-        let used_with = idempotency::fingerprint("", "", key.as_ref().map_or(&[][..], |key| key.as_bytes()));
+        let used_with =
+            || idempotency::fingerprint("", "", key.as_ref().map_or(&[][..], |key| key.as_bytes()));
         let claims = Claims {
             key: key.map(|key| claim("key", key.as_bytes(), print)),
-            signature: proof.map(|proof| claim("signature", &proof, used_with)),
+            signature: proof.map(|proof| claim("signature", &proof, used_with())),
         };
-        self.once(visit, &caller, &request, claims, trace).await
+        // On the heap, so that a read does not carry the state of a write.
+        Box::pin(self.once(visit, &caller, &request, claims, trace)).await
     }
 
     pub(crate) fn decode(

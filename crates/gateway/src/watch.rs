@@ -2,11 +2,15 @@
 
 use std::time::Instant;
 
-use gateway_core::{ErrorKind, Namespace};
-use gateway_dialect::{Action, Target, Verb};
+use gateway_core::{ErrorKind, Namespace, Timestamp};
+use gateway_dialect::{Target, Verb};
 use http::{StatusCode, request::Parts};
 
-use crate::{metrics::Metrics, mount::Mount};
+use crate::{
+    access::{AccessLog, Line},
+    metrics::{Ended, Metrics, operation_name},
+    mount::Mount,
+};
 
 /// What is known of a request while it runs, for the log and for the answer's headers.
 #[derive(Debug, Default)]
@@ -27,23 +31,26 @@ pub(crate) struct Trace<'r> {
 /// write may have been done.
 pub(crate) struct Watch<'r> {
     pub(crate) trace: Trace<'r>,
+    came: Came<'r>,
     metrics: &'r Metrics,
-    mount: Option<&'r Mount>,
-    head: &'r Parts,
-    request_id: &'r str,
+    access: &'r AccessLog,
     started: Instant,
     status: Option<StatusCode>,
 }
 
+/// What is known of a request at once.
+#[derive(Clone, Copy)]
+pub(crate) struct Came<'r> {
+    pub(crate) mount: Option<&'r Mount>,
+    pub(crate) head: &'r Parts,
+    pub(crate) request_id: &'r str,
+    pub(crate) now: Timestamp,
+}
+
 impl<'r> Watch<'r> {
-    pub(crate) fn begin(
-        metrics: &'r Metrics,
-        mount: Option<&'r Mount>,
-        head: &'r Parts,
-        request_id: &'r str,
-    ) -> Self {
+    pub(crate) fn begin(metrics: &'r Metrics, access: &'r AccessLog, came: Came<'r>) -> Self {
         let (trace, started) = (Trace::default(), Instant::now());
-        Self { trace, metrics, mount, head, request_id, started, status: None }
+        Self { trace, came, metrics, access, started, status: None }
     }
 
     /// The request has its answer.
@@ -54,24 +61,33 @@ impl<'r> Watch<'r> {
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        let (trace, took) = (&self.trace, self.started.elapsed());
-        let mount = self.mount.map_or("-", |mount| &*mount.config.name);
-        let namespace = trace.namespace.as_ref().map_or("-", |namespace| namespace.as_str());
+        let (trace, came, took) = (&self.trace, self.came, self.started.elapsed());
+        let mount = came.mount.map_or("-", |mount| &*mount.config.name);
         let route = trace.target.map(|target| target.route);
-        let operation = route.map_or("none", |route| Action::as_str(route.action));
-        let outcome = match self.status {
-            Some(_) => trace.failed.map_or("ok", ErrorKind::as_str),
-            None => "cancelled",
+        let action = route.map(|route| route.action);
+        let ended = match (self.status, trace.failed) {
+            (None, _) => Ended::Cancelled,
+            (Some(_), Some(kind)) => Ended::Failed(kind),
+            (Some(_), None) => Ended::Well,
         };
-        let method = Verb::of(&self.head.method).map_or("other", Verb::as_str);
-        self.metrics.request(mount, operation, outcome, took);
+        let counts = came.mount.map_or(&self.metrics.unmounted, |mount| &mount.counts);
+        self.metrics.request(counts, mount, action, ended, took);
         if trace.replayed {
             self.metrics.replay(mount);
         }
-        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let (route, cause) = (route.map_or("-", |route| route.template), trace.cause.unwrap_or("-"));
-        let status = self.status.map_or(0, |status| status.as_u16());
-        let (request_id, replayed) = (self.request_id, trace.replayed);
-        tracing::info!(target: "interlingua::access", request_id, mount, namespace, method, status, route, operation, outcome, cause, replayed, took_us, "request");
+        self.access.write(&Line {
+            began: came.now,
+            took,
+            request_id: came.request_id,
+            mount,
+            namespace: trace.namespace.as_ref().map_or("-", |namespace| namespace.as_str()),
+            method: Verb::of(&came.head.method).map_or("other", Verb::as_str),
+            status: self.status.map_or(0, |status| status.as_u16()),
+            route: route.map_or("-", |route| route.template),
+            operation: operation_name(action),
+            outcome: ended.as_str(),
+            cause: trace.cause.unwrap_or("-"),
+            replayed: trace.replayed,
+        });
     }
 }

@@ -17,6 +17,11 @@ const CAPACITY: usize = 4096;
 /// The engine pauses for up to 230 ms when it rotates its journal: that alone is no overload.
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// From so many commits at once on, the writer waits for those that are about to come back ...
+const GATHER_FROM: usize = 16;
+/// ... for so long at most: a sync costs the same, whatever it holds.
+const GATHER_FOR: Duration = Duration::from_micros(300);
+
 /// Why a commit was shed.
 pub(crate) const BUSY: &str = "busy";
 
@@ -34,6 +39,10 @@ pub(crate) struct Job {
 struct Waiting {
     jobs: VecDeque<Job>,
     closed: bool,
+    /// The writer sleeps until there are so many jobs; 0 while it does not sleep.
+    wanted: usize,
+    /// How many it took last.
+    taken: usize,
     #[cfg(test)]
     held: bool,
 }
@@ -57,8 +66,12 @@ impl Queue {
             return Err(StoreError::Unavailable(BUSY));
         }
         waiting.jobs.push_back(Job { commit, answer, since: now });
+        // To wake a thread is a syscall, even one that is awake.
+        let wakes = waiting.jobs.len() == waiting.wanted;
         drop(waiting);
-        self.arrived.notify_one();
+        if wakes {
+            self.arrived.notify_one();
+        }
         Ok(receiver)
     }
 
@@ -66,9 +79,19 @@ impl Queue {
     pub(crate) fn take(&self, jobs: &mut Vec<Job>) -> bool {
         let mut waiting = lock(&self.waiting);
         while waiting.idle() {
+            waiting.wanted = 1;
             waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
+        let expected = waiting.jobs.len() + waiting.taken;
+        if (GATHER_FROM..=BATCH).contains(&expected) {
+            waiting.wanted = expected;
+            let gathers = |waiting: &mut Waiting| waiting.jobs.len() < expected && !waiting.closed;
+            let gathered = self.arrived.wait_timeout_while(waiting, GATHER_FOR, gathers);
+            waiting = gathered.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        waiting.wanted = 0;
         let count = waiting.jobs.len().min(BATCH);
+        waiting.taken = count;
         jobs.extend(waiting.jobs.drain(..count));
         count > 0
     }

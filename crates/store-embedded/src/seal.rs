@@ -92,8 +92,9 @@ impl Sealer {
 
     fn mac(&self, keyed: &Hmac<Sha256>, space: &str, key: &[u8], plain: &[u8]) -> Hmac<Sha256> {
         let mut mac = keyed.clone();
-        mac.update(&self.place(space, key));
-        mac.update(plain);
+        for part in [&self.store, space.as_bytes(), &[0], &(key.len() as u64).to_be_bytes(), key, plain] {
+            mac.update(part);
+        }
         mac
     }
 

@@ -7,8 +7,8 @@ use std::{
 };
 
 use gateway_core::{
-    Commit, Committed, Guard, LedgerKey, LedgerRecord, Namespace, StoreError, Timestamp, UniqueKey, User,
-    UserId, Write,
+    Attr, Commit, Committed, Guard, LedgerKey, LedgerRecord, Link, Namespace, StoreError, Timestamp,
+    UniqueKey, User, UserId, Write,
 };
 
 use crate::{
@@ -145,22 +145,29 @@ impl<'a> Stage<'a> {
         new: Vec<UniqueKey>,
     ) {
         let id = after.id();
-        let namespaces = |user: Option<&User>| -> HashSet<Namespace> {
-            user.iter().flat_map(|user| &user.links).map(|link| link.namespace.clone()).collect()
-        };
-        let live = match &after {
-            Stored::Live(user) => Some(&**user),
-            Stored::Gone { .. } => {
-                self.delete_answers(id);
-                None
-            }
-        };
-        let (left, entered) = (namespaces(before), namespaces(live));
-        self.members.extend(left.difference(&entered).map(|space| ((space.clone(), id), false)));
-        self.members.extend(entered.difference(&left).map(|space| ((space.clone(), id), true)));
+        if let Stored::Gone { .. } = &after {
+            self.delete_answers(id);
+        }
+        self.stage_members(id, before, &after);
         self.owners.extend(gone.into_iter().map(|key| (key, None)));
         self.owners.extend(new.into_iter().map(|key| (key, Some(id))));
         self.users.insert(id, after);
+    }
+
+    fn stage_members(&mut self, id: UserId, before: Option<&User>, after: &Stored) {
+        let before = before.map_or(&[][..], |user| &user.links);
+        let after = match after {
+            Stored::Live(user) => &user.links[..],
+            Stored::Gone { .. } => &[],
+        };
+        if before == after {
+            return;
+        }
+        let namespaces =
+            |links: &[Link]| links.iter().map(|link| link.namespace.clone()).collect::<HashSet<_>>();
+        let (left, entered) = (namespaces(before), namespaces(after));
+        self.members.extend(left.difference(&entered).map(|space| ((space.clone(), id), false)));
+        self.members.extend(entered.difference(&left).map(|space| ((space.clone(), id), true)));
     }
 
     /// The answers about a deleted user go: those of this batch now, the committed ones in one sweep.
@@ -245,6 +252,12 @@ fn next(write: &Write, now: Timestamp) -> Option<Stored> {
 
 /// The unique keys that go and those that come.
 fn difference(before: Option<&User>, after: Option<&Stored>) -> (Vec<UniqueKey>, Vec<UniqueKey>) {
+    if let (Some(before), Some(Stored::Live(after))) = (before, after)
+        && before.links == after.links
+        && before.profile.text(Attr::Username) == after.profile.text(Attr::Username)
+    {
+        return (Vec::new(), Vec::new());
+    }
     let mut gone = before.map(User::unique_keys).unwrap_or_default();
     let mut new = match after {
         Some(Stored::Live(user)) => user.unique_keys(),

@@ -146,7 +146,7 @@ fn open<R: Respond>(
         Ok(place) => place,
         Err(full) => {
             shared.figures.turned_away(full);
-            return turn_away(stream);
+            return turn_away(stream, shared.tls.is_some());
         }
     };
     shared.figures.accepted.inc();
@@ -184,9 +184,9 @@ fn adopt(stream: std::net::TcpStream) -> Option<TcpStream> {
     TcpStream::from_std(stream).ok()
 }
 
-/// Says that there is no place, and waits for nothing.
-fn turn_away(stream: TcpStream) {
-    if let Ok(mut stream) = stream.into_std() {
+/// Says that there is no place, where that costs no handshake, and waits for nothing.
+fn turn_away(stream: TcpStream, encrypted: bool) {
+    if !encrypted && let Ok(mut stream) = stream.into_std() {
         // Heard or not, the connection ends.
         drop(stream.write(&refusal::bare(503)));
     }

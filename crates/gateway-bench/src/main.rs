@@ -1,0 +1,86 @@
+//! The bench: what a request costs the gateway, against a bare hyper server in the same run.
+
+mod bare;
+mod drive;
+mod load;
+mod peers;
+mod process;
+mod request;
+mod syscalls;
+mod table;
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+/// What ends the bench early: a sentence.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Measures what a request costs, in pairs of runs against a bare hyper server
+#[derive(Parser)]
+#[command(name = "scripts/bench", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    role: Option<Role>,
+    #[command(flatten)]
+    plan: Plan,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Is the bare server (the bench starts it by itself)
+    #[command(hide = true)]
+    Bare(bare::Sizes),
+}
+
+/// What to measure.
+#[derive(Args, Clone, Debug)]
+struct Plan {
+    /// A look of half a minute: three short pairs
+    #[arg(long)]
+    quick: bool,
+    /// Puts the table into README.md
+    #[arg(long)]
+    readme: bool,
+    /// Users in the store
+    #[arg(long, default_value_t = 1000)]
+    users: u64,
+    /// Connections of the load
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Pairs of runs; at least 5, unless --quick
+    #[arg(long, default_value_t = 7)]
+    pairs: usize,
+    /// Seconds of a run
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Leaves out the other gateways
+    #[arg(long)]
+    no_peers: bool,
+    /// The gateway's binary
+    #[arg(long, default_value = "target/release/interlingua")]
+    gateway: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.role {
+        Some(Role::Bare(sizes)) => bare::run(sizes).map(|()| true),
+        None => drive::run(&cli.plan),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            // With no standard error there is nobody to tell.
+            writeln!(std::io::stderr(), "bench: {why}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says something to whoever runs the bench.
+fn say(text: &str) {
+    // With no standard output there is nobody to tell.
+    writeln!(std::io::stdout(), "{text}").ok();
+}
