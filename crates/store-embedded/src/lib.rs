@@ -12,6 +12,8 @@ mod cache;
 mod codec;
 mod engine;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod index;
 mod ledger;
 mod maintenance;
