@@ -87,9 +87,7 @@ impl Mutator {
         let end = (at + 1 + self.below(8)).min(bytes.len());
         match self.below(7) {
             0 if !bytes.is_empty() => bytes[at] ^= 1 << self.below(8),
-            1 if !bytes.is_empty() => {
-                bytes[at] = bytes[at].wrapping_add_signed(if at % 2 == 0 { 1 } else { -1 })
-            }
+            1 if !bytes.is_empty() => bytes[at] = bytes[at].wrapping_add(1),
             2 => drop(bytes.drain(at.min(end)..end)),
             3 => bytes.truncate(at),
             4 => {
