@@ -1,6 +1,10 @@
 //! The gateway in this process, over the memory store.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use gateway::{
@@ -19,6 +23,9 @@ use http::{HeaderName, HeaderValue};
 use http_body_util::{BodyExt, Full};
 
 use crate::Bed;
+
+/// Whom its requests come from.
+const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 /// A gateway without sockets.
 pub struct Inside {
@@ -56,7 +63,7 @@ impl Transport for Inside {
                 .headers_mut()
                 .append(name, HeaderValue::from_bytes(value.as_bytes()).map_err(|_invalid| "header value")?);
         }
-        let response = self.gateway.handle(built).await;
+        let response = self.gateway.handle(PEER, built).await;
         let (head, body) = response.into_parts();
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();

@@ -7,7 +7,11 @@ use gateway_core::{Error, ErrorKind};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use hyper::body::Body;
+use tokio::time::{Instant, timeout, timeout_at};
 
+/// How long a body may take to begin with, and how fast it must be from then on.
+const GRACE: Duration = Duration::from_secs(5);
+const MIN_BYTES_PER_SECOND: u32 = 1000;
 /// How much of a refused body is read so that its sender sees the answer (decision 10).
 const DRAIN_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// For how long.
@@ -31,25 +35,28 @@ where
         return Ok(Bytes::new());
     }
     if declared_length(headers).is_some_and(|length| length > max_bytes as u64) {
-        drain(body);
+        drain(headers, body);
         return Err(ErrorKind::TooLarge.into());
     }
-    match tokio::time::timeout(limit, collect(&mut body, max_bytes)).await {
-        Ok(Err(error)) if error.kind == ErrorKind::TooLarge => {
-            drain(body);
-            Err(error)
-        }
-        Ok(collected) => collected,
-        Err(_elapsed) => Err(Error::new(ErrorKind::Timeout).cause("body_timeout")),
+    let collected = collect(&mut body, max_bytes, limit).await;
+    if collected.as_ref().is_err_and(|error| error.kind == ErrorKind::TooLarge) {
+        drain(headers, body);
     }
+    collected
 }
 
-async fn collect<B>(body: &mut B, max_bytes: usize) -> Result<Bytes, Error>
+async fn collect<B>(body: &mut B, max_bytes: usize, limit: Duration) -> Result<Bytes, Error>
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    let begun = Instant::now();
+    let too_slow = |_elapsed| Error::new(ErrorKind::Timeout).cause("body_timeout");
     let mut whole = Bytes::new();
-    while let Some(frame) = body.frame().await {
+    loop {
+        let deadline = begun + patience(whole.len(), limit);
+        let Some(frame) = timeout_at(deadline, body.frame()).await.map_err(too_slow)? else {
+            return Ok(whole);
+        };
         let aborted = |_| {
             Error::new(ErrorKind::Malformed).message("The request body ended early").cause("body_aborted")
         };
@@ -61,7 +68,11 @@ where
         // Most bodies come in one piece, which is passed on as it is.
         whole = if whole.is_empty() { data } else { join(whole, &data) };
     }
-    Ok(whole)
+}
+
+/// How long after its start a body may take of which so much is here.
+fn patience(received: usize, limit: Duration) -> Duration {
+    limit.min(GRACE + Duration::from_secs(received as u64) / MIN_BYTES_PER_SECOND)
 }
 
 fn join(whole: Bytes, data: &[u8]) -> Bytes {
@@ -71,14 +82,17 @@ fn join(whole: Bytes, data: &[u8]) -> Bytes {
 }
 
 /// Reads on in the background what a refused request still sends, and throws it away.
-pub fn drain<B>(mut body: B)
+///
+/// Reading would ask a client for a body that waits to be asked: that one is told no, and the
+/// connection closes.
+pub fn drain<B>(headers: &HeaderMap, mut body: B)
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
 {
-    if body.is_end_stream() {
+    if body.is_end_stream() || headers.contains_key(header::EXPECT) {
         return;
     }
-    tokio::spawn(tokio::time::timeout(DRAIN_MAX, async move {
+    tokio::spawn(timeout(DRAIN_MAX, async move {
         let mut left = DRAIN_MAX_BYTES;
         while let Some(Ok(frame)) = body.frame().await {
             let read = frame.data_ref().map_or(0, Bytes::len);
@@ -102,4 +116,18 @@ pub async fn catch_panic<F: Future>(future: F) -> Option<F::Output> {
         polled.map_or(std::task::Poll::Ready(None), |poll| poll.map(Some))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_has_a_while_and_then_keeps_up() {
+        let limit = Duration::from_secs(15);
+        for (received, seconds) in [(0, 5), (1000, 6), (9_000, 14), (10_000, 15), (1_000_000, 15)] {
+            assert_eq!(patience(received, limit), Duration::from_secs(seconds), "{received}");
+        }
+        assert_eq!(patience(0, Duration::from_millis(300)), Duration::from_millis(300));
+    }
 }

@@ -27,11 +27,11 @@ use crate::{
     admin::Admin,
     cli::{self, printer, sign},
     clock,
-    config::{Config, StoreConfig},
+    config::{self, Config, StoreConfig},
     demo, log,
     metrics::Metrics,
     mount::Mount,
-    server::{self, ListenerLimits, Respond},
+    server::{self, Figures, ListenerLimits, Respond},
     service::{Gateway, Limits},
     store_metrics,
     vault::Vault,
@@ -52,8 +52,8 @@ const ADMIN_CONNECTIONS: usize = 64;
 struct Failure(String, u8);
 
 impl<S: UserStore> Respond for Gateway<S> {
-    async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        self.handle(request).await
+    async fn respond(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        self.handle(peer, request).await
     }
 }
 
@@ -79,7 +79,12 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
         let seeded = demo::seed(&store, clock::now()).await;
         seeded.map_err(|error| Failure(format!("the demo's user: {error}"), cli::IO_FAILURE))?;
     }
-    let metrics = Metrics::new().map_err(|error| Failure(format!("metrics: {error}"), cli::IO_FAILURE))?;
+    let metrics_failed = |error| Failure(format!("metrics: {error}"), cli::IO_FAILURE);
+    let metrics = Metrics::new().map_err(metrics_failed)?;
+    let figures = Arc::new(Figures::new().map_err(metrics_failed)?);
+    figures.register(&metrics).map_err(metrics_failed)?;
+    // The admin listener's connections are not clients'.
+    let uncounted = Arc::new(Figures::new().map_err(metrics_failed)?);
     let banner = banner(&config, &listener, &admin_listener);
     let (server, mounts) = (config.server, config.mounts.into_iter().map(Mount::new).collect());
     let limits = Limits { body: server.body_timeout, work: server.request_timeout };
@@ -93,14 +98,17 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let (stop_admin, admin_stopped) = watch::channel(false);
     let watching =
         tokio::spawn(wait_for_the_end(Arc::clone(&gateway), Arc::clone(&exit), Arc::clone(&draining), stop));
-    let header = server.header_timeout;
-    let admin_limits =
-        ListenerLimits { header, connections: ADMIN_CONNECTIONS, drain: Duration::from_secs(1) };
+    let limits = listener_limits(&server);
+    let admin_limits = ListenerLimits {
+        connections: ADMIN_CONNECTIONS,
+        connections_per_peer: ADMIN_CONNECTIONS,
+        drain: Duration::from_secs(1),
+        ..limits
+    };
     let admin = Arc::new(admin(&gateway, &draining));
-    let admin = tokio::spawn(server::serve(admin_listener, admin, admin_limits, admin_stopped));
+    let admin = tokio::spawn(server::serve(admin_listener, admin, admin_limits, uncounted, admin_stopped));
     let _told = printer::out(&banner);
-    let limits = ListenerLimits { header, connections: server.max_connections, drain: server.drain_timeout };
-    server::serve(listener, Arc::clone(&gateway), limits, stopped).await;
+    server::serve(listener, Arc::clone(&gateway), limits, figures, stopped).await;
 
     stop_admin.send_replace(true);
     watching.abort();
@@ -112,6 +120,18 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     }
     tracing::info!("stopped");
     Ok(ExitCode::from(exit.load(Ordering::Relaxed)))
+}
+
+fn listener_limits(server: &config::Server) -> ListenerLimits {
+    ListenerLimits {
+        header: server.header_timeout,
+        idle: server.idle_timeout,
+        write: server.write_timeout,
+        drain: server.drain_timeout,
+        connections: server.max_connections,
+        connections_per_peer: server.max_connections_per_peer,
+        requests: server.max_connection_requests,
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -3,7 +3,7 @@
 //! [`Gateway::handle`] observes: it routes, times, renders every failure through the mount's
 //! dialect, logs once and counts. The stops inside it (`stops.rs`) are plain code with `?`.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use gateway_core::{Error, ErrorKind, LedgerKey, Timestamp, UserId, UserStore};
@@ -97,7 +97,9 @@ impl<S: UserStore> Gateway<S> {
     }
 
     /// Answers a request. Never fails: whatever goes wrong is an answer.
-    pub async fn handle<B>(&self, request: http::Request<B>) -> Response<Full<Bytes>>
+    ///
+    /// `_peer` is the other end of the socket.
+    pub async fn handle<B>(&self, _peer: SocketAddr, request: http::Request<B>) -> Response<Full<Bytes>>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
@@ -114,7 +116,7 @@ impl<S: UserStore> Gateway<S> {
                 self.answer(arrival, body, &mut watch.trace).await
             }
             None => {
-                drain(body);
+                drain(&head.headers, body);
                 watch.trace.failed = Some(ErrorKind::NoRoute);
                 unmounted(request_id)
             }

@@ -41,12 +41,12 @@ impl<S: UserStore> Gateway<S> {
         let target = match resolve_target(&arrival, trace) {
             Ok(target) => target,
             Err(refused) => {
-                drain(body);
+                drain(&head.headers, body);
                 return refused;
             }
         };
         if let Err(missing) = config.authenticator.precheck(&head.headers, target.route.verb == Verb::Get) {
-            drain(body);
+            drain(&head.headers, body);
             return Err(missing);
         }
         let body = read_body(&head.headers, body, config.max_body_bytes, self.limits.body).await?;

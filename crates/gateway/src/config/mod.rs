@@ -74,8 +74,16 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// The longest body, unless a mount says otherwise.
     pub max_body_bytes: usize,
+    /// How long a connection may be open without a request.
+    pub idle_timeout: Duration,
+    /// How long a client may take to read an answer, once it no longer keeps up.
+    pub write_timeout: Duration,
     /// How many connections are open at once.
     pub max_connections: usize,
+    /// How many of them from one address.
+    pub max_connections_per_peer: usize,
+    /// How many requests one connection may bring.
+    pub max_connection_requests: u32,
 }
 
 /// How to log.

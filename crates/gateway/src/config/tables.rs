@@ -11,6 +11,7 @@ use super::{Log, LogFormat, LogLevel, Overrides, Server, StoreConfig, report::Mi
 const TIMEOUT_MS: RangeInclusive<i64> = 1..=3_600_000;
 pub(super) const BODY_BYTES: RangeInclusive<i64> = 1..=16 * 1024 * 1024;
 const CONNECTIONS: RangeInclusive<i64> = 1..=1_000_000;
+const REQUESTS: RangeInclusive<i64> = 1..=1_000_000_000;
 const CACHE_BYTES: RangeInclusive<i64> = 64 * 1024..=64 * 1024 * 1024 * 1024;
 
 const LISTEN: SocketAddr = loopback(8080);
@@ -63,7 +64,14 @@ fn server(mut options: Options<'_>, overrides: &Overrides) -> (Server, [Option<S
         request_timeout: timeout(&mut options, "request_timeout_ms", 10_000),
         drain_timeout: timeout(&mut options, "drain_timeout_ms", 25_000),
         max_body_bytes: size(&mut options, "max_body_bytes", BODY_BYTES).unwrap_or(1024 * 1024),
+        idle_timeout: timeout(&mut options, "idle_timeout_ms", 60_000),
+        write_timeout: timeout(&mut options, "write_timeout_ms", 15_000),
         max_connections: size(&mut options, "max_connections", CONNECTIONS).unwrap_or(10_000),
+        max_connections_per_peer: size(&mut options, "max_connections_per_peer", CONNECTIONS).unwrap_or(256),
+        max_connection_requests: options
+            .integer("max_connection_requests", REQUESTS)
+            .and_then(|requests| u32::try_from(requests).ok())
+            .unwrap_or(10_000),
     };
     if server.listen == server.admin && server.listen.port() != 0 {
         options.problem("admin", "`admin` is the same address as `listen`");
