@@ -1,10 +1,14 @@
 //! What the fuzz targets see of the readers in this crate: bytes in, and what was read written again.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use gateway_core::{StoreError, User};
 
-use crate::{ledger, mark, marker, record, seal::Sealer};
+use crate::{
+    backup::{manifest::Manifest, rows},
+    journal, ledger, mark, marker, record,
+    seal::Sealer,
+};
 
 /// A user or its tombstone; the number of its batch, which is not kept, becomes 0.
 #[must_use]
@@ -52,6 +56,39 @@ pub fn marker(bytes: &[u8]) -> Option<Vec<u8>> {
 #[must_use]
 pub fn mark(bytes: &[u8]) -> [Option<u64>; 2] {
     mark::slots(bytes).map(|slot| slot.map(|(_, acked)| acked))
+}
+
+/// The manifest of a backup.
+#[must_use]
+pub fn backup_manifest(text: &str) -> Option<String> {
+    Manifest::parse(text).map(|manifest| manifest.render())
+}
+
+/// The rows of a file of a backup.
+///
+/// # Errors
+/// Bytes that are no rows.
+pub fn backup_rows(mut bytes: &[u8]) -> io::Result<Vec<u8>> {
+    rows::begin(&mut bytes)?;
+    let mut again = rows::MAGIC.to_vec();
+    while let Some((key, value)) = rows::next(&mut bytes)? {
+        rows::write(&mut again, &key, &value)?;
+    }
+    Ok(again)
+}
+
+/// A batch of a journal, with this number and nothing else in it.
+///
+/// # Errors
+/// No randomness.
+pub fn batch(seq: u64) -> Result<Vec<u8>, StoreError> {
+    journal::batch(seq, &sealer(false))
+}
+
+/// Where the last whole batch of a journal ends.
+#[must_use]
+pub fn journal_end(bytes: &[u8]) -> usize {
+    journal::end(bytes, &sealer(false))
 }
 
 /// Bytes with the checksum behind them that markers and marks have.

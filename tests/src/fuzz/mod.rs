@@ -5,6 +5,7 @@
 //! coverage. A bug found becomes a line of `fuzz/seeds/TARGET.txt`.
 
 mod config;
+mod connection;
 mod credentials;
 mod dialects;
 mod headers;
@@ -56,6 +57,10 @@ pub const TARGETS: &[Target] = &[
     target("update", |bytes| dialects::speak("update", bytes)),
     // A request, as the gateway answers it.
     target("whole", whole::whole),
+    // A connection.
+    target("h1-head", connection::h1_head),
+    target("h1-chunks", connection::h1_chunks),
+    target("h2-frames", connection::h2_frames),
     // What is read from disk.
     target("config", config::config),
     target("record", store::record),
@@ -64,6 +69,9 @@ pub const TARGETS: &[Target] = &[
     target("marker", store::marker),
     target("mark", store::mark),
     target("seal", store::seal),
+    target("journal", store::journal),
+    target("backup-manifest", store::backup_manifest),
+    target("backup-rows", store::backup_rows),
 ];
 
 /// The target of a name.

@@ -1,5 +1,6 @@
 //! What the embedded store reads from disk: whatever decodes is written again and decodes to the same.
 
+use sha2::{Digest, Sha256};
 use store_embedded::fuzz;
 
 /// Decodes, encodes, decodes: the second encoding is the first.
@@ -65,4 +66,44 @@ pub(super) fn seal(bytes: &[u8]) -> bool {
         assert!(!fuzz::opens(encrypts, &space, key, &bent));
     }
     !plain.is_empty()
+}
+
+/// Whole batches, one byte of them bent, and what a crash may leave behind them: what is whole in front
+/// of all that stays, and nothing else becomes a batch.
+pub(super) fn journal(bytes: &[u8]) -> bool {
+    let (start, tail) = bytes.split_at(bytes.len().min(3));
+    let [count, place, bits] = *start else { return false };
+    let batches: Vec<_> = (1..=u64::from(count % 4)).map(|seq| fuzz::batch(seq).unwrap()).collect();
+    let mut journal = batches.concat();
+    let whole = journal.len();
+    assert_eq!(fuzz::journal_end(&journal), whole);
+    journal.extend_from_slice(tail);
+    assert_eq!(fuzz::journal_end(&journal), whole);
+    if whole > 0 {
+        let (at, one) = (usize::from(place) * whole / 256, batches[0].len());
+        journal[at] ^= bits;
+        let end = fuzz::journal_end(&journal);
+        assert!(end.is_multiple_of(one) && (at / one * one..=whole).contains(&end), "{end}, {at} is bent");
+        // Bytes 5 to 12 are the engine's own number, which has a lower bound and no checksum.
+        assert!(bits == 0 || (5..13).contains(&(at % one)) || end == at / one * one, "{end}, {at} is bent");
+    }
+    whole > 0 && !tail.is_empty()
+}
+
+/// A manifest reads back only as it was written; its own hash is put right first.
+pub(super) fn backup_manifest(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    assert!(fuzz::backup_manifest(text).is_none_or(|again| again == text));
+    let hash: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hashed = format!("{text}\n[manifest]\nsha256 = \"{hash}\"\n");
+    let again = fuzz::backup_manifest(&hashed);
+    assert!(again.as_ref().is_none_or(|again| *again == hashed));
+    again.is_some()
+}
+
+/// Rows are written again as they were read.
+pub(super) fn backup_rows(bytes: &[u8]) -> bool {
+    let Ok(again) = fuzz::backup_rows(bytes) else { return false };
+    assert_eq!(again, bytes);
+    true
 }
