@@ -4,16 +4,16 @@
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
-    env, fs,
+    env, fs, panic,
     path::Path,
     sync::{
-        LazyLock,
+        LazyLock, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
 
 use libfuzzer_sys::fuzz_target;
-use tests::fuzz::{Target, named, seeds};
+use tests::fuzz::{Target, escaped, named, seeds};
 
 static TARGET: LazyLock<Target> = LazyLock::new(|| {
     let name = env::var("INTERLINGUA_FUZZ").unwrap_or_default();
@@ -27,11 +27,21 @@ fn lay_out() {
     for (at, seed) in seeds(&TARGET).into_iter().enumerate() {
         fs::write(Path::new(&folder).join(format!("seed-{at}")), seed).expect("a file");
     }
+    let abort = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let input = INPUT.lock().unwrap_or_else(PoisonError::into_inner);
+        eprintln!("for fuzz/seeds/{}.txt:\n{}", TARGET.name, escaped(&input));
+        abort(info);
+    }));
     // Whatever is made once is not of an input.
     (TARGET.run)(b"");
 }
 
+/// The input at hand, for a panic to print as a line for the file of seeds.
+static INPUT: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
 fuzz_target!(init: lay_out(), |bytes: &[u8]| {
+    bytes.clone_into(&mut INPUT.lock().unwrap_or_else(PoisonError::into_inner));
     let before = ALLOCATED.load(Relaxed);
     (TARGET.run)(bytes);
     let taken = ALLOCATED.load(Relaxed).saturating_sub(before);
