@@ -93,7 +93,8 @@ fn authority(text: &str) -> bool {
         None => {
             let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
             let name_byte = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-            (!name.is_empty() && name.bytes().all(name_byte), rest)
+            let label = |label: &str| !label.starts_with('-') && !label.ends_with('-');
+            (!name.is_empty() && name.bytes().all(name_byte) && name.split('.').all(label), rest)
         }
     };
     let port = |port: &str| {
@@ -271,6 +272,8 @@ mod tests {
             "https://[::g]",
             "https://%zz",
             "https://:80",
+            "https://-example.com/",
+            "https://xn--example-.org/",
             "//example.com",
             &long,
         ] {
