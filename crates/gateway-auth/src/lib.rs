@@ -7,6 +7,8 @@ mod argon;
 mod basic;
 mod bearer;
 mod credential;
+#[doc(hidden)]
+pub mod fuzz;
 mod jwt;
 mod rfc3339;
 mod signature;

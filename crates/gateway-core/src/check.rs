@@ -1,5 +1,7 @@
 //! Checks of values that hold in every dialect (decision 6). Each takes linear time.
 
+use std::net::Ipv6Addr;
+
 use time::macros::date;
 
 use crate::{Date, Problem, regions};
@@ -77,18 +79,28 @@ pub fn web_url(text: &str) -> Result<(), Problem> {
     };
     let good = text.len() <= URL_MAX_BYTES
         && text.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b))
-        && scheme("http://").or_else(|| scheme("https://")).is_some_and(|rest| {
-            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            let (host, port) = match authority.rsplit_once(':') {
-                Some((host, port)) if !authority.ends_with(']') => (host, port),
-                _ => (authority, ""),
-            };
-            let host_byte = |b: u8| b.is_ascii_alphanumeric() || b"-._~[]:%".contains(&b);
-            !host.is_empty()
-                && host.bytes().all(host_byte)
-                && (port.is_empty() || port.parse::<u16>().is_ok())
-        });
+        && scheme("http://")
+            .or_else(|| scheme("https://"))
+            .is_some_and(|rest| authority(rest.split(['/', '?', '#']).next().unwrap_or_default()));
     good.then_some(()).ok_or(Problem::Url)
+}
+
+/// A host name or address, and perhaps a port (RFC 3986, 3.2). A name without escapes: what HTTP
+/// clients can look up.
+fn authority(text: &str) -> bool {
+    let (is_host, rest) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, rest)) => (address.parse::<Ipv6Addr>().is_ok(), rest),
+        None => {
+            let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
+            let name_byte = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+            let label = |label: &str| !label.starts_with('-') && !label.ends_with('-');
+            (!name.is_empty() && name.bytes().all(name_byte) && name.split('.').all(label), rest)
+        }
+    };
+    let port = |port: &str| {
+        port.bytes().all(|b| b.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok())
+    };
+    is_host && (rest.is_empty() || rest.strip_prefix(':').is_some_and(port))
 }
 
 /// A username with every character outside `[a-zA-Z0-9._]` deleted (decision 26). Idempotent.
@@ -252,6 +264,16 @@ mod tests {
             "https://é.com",
             "https://example.com:99999",
             "https://example.com:x/",
+            "https://example.com:+80",
+            "https://example.com:1:2",
+            "https://exam[ple.com",
+            "https://[::1",
+            "https://[::1]x",
+            "https://[::g]",
+            "https://%zz",
+            "https://:80",
+            "https://-example.com/",
+            "https://xn--example-.org/",
             "//example.com",
             &long,
         ] {

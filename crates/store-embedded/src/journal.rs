@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use gateway_core::StoreError;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
@@ -134,6 +135,21 @@ fn walk(bytes: &[u8], numbers: &Numbers<'_>, last: &mut Option<Batch>) -> usize 
         *last = Some(batch);
     }
     end
+}
+
+/// Where the last whole batch ends, in a store whose `meta` is the engine's keyspace 0.
+pub(crate) fn end(bytes: &[u8], sealer: &Sealer) -> usize {
+    walk(bytes, &Numbers { sealer, meta: 0 }, &mut None)
+}
+
+/// A batch with its number and nothing else, as the engine would write it there.
+pub(crate) fn batch(seq: u64, sealer: &Sealer) -> Result<Vec<u8>, StoreError> {
+    let value = sealer.seal(META, SEQ, &Stamp { seq, floor: seq }.encode())?;
+    let length = u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let key_length = u16::try_from(SEQ.len()).unwrap_or(u16::MAX).to_le_bytes();
+    let item = [&[ITEM, VALUE, 0][..], &[0; 8], &key_length, &length, &length, SEQ, &value].concat();
+    let (count, checksum) = (1_u32.to_le_bytes(), xxh3_64(&item).to_le_bytes());
+    Ok([&[START][..], &count, &seq.to_le_bytes(), &item, &[END], &checksum, TRAILER].concat())
 }
 
 /// True when a crash can have left these bytes behind the last whole batch: a beginning of the next

@@ -14,6 +14,8 @@ mod cache;
 mod codec;
 mod engine;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod index;
 mod journal;
 mod ledger;

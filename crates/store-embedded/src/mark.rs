@@ -57,7 +57,7 @@ impl Mark {
             }
             Err(error) => return Err(OpenFault::Io(error)),
         };
-        let slots = slots(&file).map_err(OpenFault::Io)?;
+        let slots = read(&file).map_err(OpenFault::Io)?;
         let newest = slots.iter().enumerate().filter_map(|(slot, found)| Some((slot, (*found)?)));
         let (slot, (owner, acked)) =
             newest.max_by_key(|(_, (_, acked))| *acked).ok_or(OpenFault::Damaged(NAME))?;
@@ -70,7 +70,7 @@ impl Mark {
     /// What a mark says whose marker is gone: zero, too, where there is none to be read.
     pub(crate) fn peek(dir: &Path) -> io::Result<u64> {
         match File::open(dir.join(NAME)) {
-            Ok(file) => Ok(slots(&file)?.iter().flatten().map(|(_, acked)| *acked).max().unwrap_or(0)),
+            Ok(file) => Ok(read(&file)?.iter().flatten().map(|(_, acked)| *acked).max().unwrap_or(0)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
             Err(error) => Err(error),
         }
@@ -118,12 +118,16 @@ impl Mark {
 }
 
 /// A store and the number of its last acknowledged batch.
-type Slot = ([u8; 16], u64);
+pub(crate) type Slot = ([u8; 16], u64);
 
-/// What each slot holds that is whole.
-fn slots(mut file: &File) -> io::Result<[Option<Slot>; 2]> {
+fn read(mut file: &File) -> io::Result<[Option<Slot>; 2]> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
+    Ok(slots(&bytes))
+}
+
+/// What each slot holds that is whole.
+pub(crate) fn slots(bytes: &[u8]) -> [Option<Slot>; 2] {
     let slot = |at: usize| {
         let bytes = bytes.get(at..at + BODY_BYTES + 4)?;
         let (body, crc) = bytes.split_last_chunk::<4>()?;
@@ -131,5 +135,5 @@ fn slots(mut file: &File) -> io::Result<[Option<Slot>; 2]> {
         let (store, seq) = body[MAGIC.len()..].split_first_chunk::<16>()?;
         whole.then_some((*store, u64::from_be_bytes(seq.try_into().ok()?)))
     };
-    Ok([slot(0), slot(SLOT_BYTES)])
+    [slot(0), slot(SLOT_BYTES)]
 }

@@ -106,7 +106,7 @@ impl Marker {
     }
 }
 
-fn decode(bytes: &[u8]) -> Result<Marker, OpenFault> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Marker, OpenFault> {
     let damaged = || OpenFault::Damaged(NAME);
     let (body, crc) = bytes.split_last_chunk::<4>().ok_or_else(damaged)?;
     if crc32fast::hash(body) != u32::from_be_bytes(*crc) || !body.starts_with(MAGIC) {

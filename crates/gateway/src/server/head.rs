@@ -52,9 +52,8 @@ impl Head {
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Option<(usize, Framing)>, Refusal> {
         while let Some(found) = memchr(b'\n', &bytes[self.searched..]) {
             let end = self.searched + found;
-            if end >= MAX_HEAD_BYTES {
-                return Err(self.too_large());
-            }
+            // As if its end were not here yet: the reason given does not hang on how bytes come in.
+            self.incomplete(&bytes[self.line..end])?;
             let line = bytes[self.line..end].strip_suffix(b"\r").ok_or(Refusal::HeaderLine)?;
             (self.line, self.searched) = (end + 1, end + 1);
             match self.version {
@@ -83,10 +82,6 @@ impl Head {
             }
         }
         if self.line + line.len() >= MAX_HEAD_BYTES { Err(Refusal::HeadTooLarge) } else { Ok(()) }
-    }
-
-    fn too_large(&self) -> Refusal {
-        if self.version.is_none() { Refusal::TargetTooLong } else { Refusal::HeadTooLarge }
     }
 
     fn request_line(&mut self, line: &[u8]) -> Result<(), Refusal> {

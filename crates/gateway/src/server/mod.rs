@@ -8,6 +8,8 @@ mod chunked;
 mod connection;
 mod figures;
 mod frames;
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod guard;
 mod head;
