@@ -143,9 +143,9 @@ impl fmt::Display for OpenFault {
             OpenFault::Foreign => {
                 f.write_str("it holds files that are not ours; give an empty or a new directory")
             }
-            OpenFault::MarkerLost => {
-                f.write_str("users.created is missing but there is data; restore the directory from a backup")
-            }
+            OpenFault::MarkerLost => f.write_str(
+                "users.created is missing, but a store was here; restore the directory from a backup",
+            ),
             OpenFault::Missing(name) if name == mark::NAME => write!(f, "{name} is missing; {MARK_ADVICE}"),
             OpenFault::Damaged(name) if *name == mark::NAME => write!(f, "{name} is damaged; {MARK_ADVICE}"),
             OpenFault::Missing(name) => write!(f, "{name} is missing; restore the directory from a backup"),

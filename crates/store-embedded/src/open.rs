@@ -112,8 +112,7 @@ fn check_last(journaled: Option<u64>, found: u64) -> Result<(), OpenFault> {
 }
 
 /// Makes sure that the directory exists and is ours: by its marker, or, where that is not written yet,
-/// because nothing is in it but what a creation leaves. File systems put `lost+found` into an empty one,
-/// tools a dotted file.
+/// because nothing is in it but what a creation leaves.
 fn claim(dir: &Path) -> Result<(), OpenFault> {
     if !dir.try_exists()? {
         private_dir(dir)?;
@@ -130,7 +129,7 @@ fn claim(dir: &Path) -> Result<(), OpenFault> {
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name();
         let name = name.to_string_lossy();
-        if !(OURS.contains(&&*name) || name.starts_with('.') || name == "lost+found") {
+        if !(OURS.contains(&&*name) || is_of_nobody(&name)) {
             return Err(OpenFault::Foreign);
         }
     }
@@ -139,6 +138,12 @@ fn claim(dir: &Path) -> Result<(), OpenFault> {
     } else {
         Err(OpenFault::Foreign)
     }
+}
+
+/// True for what may be in a directory that holds no data: file systems put `lost+found` into an empty
+/// one, tools a dotted file, and a process that ended leaves its lock and its socket.
+pub(crate) fn is_of_nobody(name: &str) -> bool {
+    name.starts_with('.') || ["lost+found", LOCK, CONTROL].contains(&name)
 }
 
 /// True for a directory that holds only what the engine puts there, and for none at all.

@@ -51,8 +51,7 @@ pub(crate) fn restore(backup: &Path, dir: &Path, options: Options) -> Result<Bac
     let (manifest, marker) = verify(backup)?;
     marker.sealer(options.encryption_key.as_ref())?;
     clear_leftovers(dir)?;
-    // A file system of its own has the one, tools leave the others.
-    require_nothing_but(dir, |name| name == "lost+found" || name.starts_with('.'))?;
+    require_nothing_but(dir, open::is_of_nobody)?;
     let existed = dir.try_exists()?;
     private_dir(dir)?;
     let mut lock = open::take_lock(dir)?;

@@ -158,6 +158,20 @@ async fn a_restore_that_was_cut_short_is_no_store_and_can_be_run_again() {
 }
 
 #[tokio::test]
+async fn a_directory_that_lost_all_but_its_lock_is_restored_into() {
+    let (bench, backup) = backed_up(plain).await;
+    let dir = bench.path().join("data");
+    fs::remove_dir_all(dir.join("users")).unwrap();
+    for name in ["users.created", "users.acked"] {
+        fs::remove_file(dir.join(name)).unwrap();
+    }
+    let lost = EmbeddedStore::open(&dir, bench.options()).unwrap_err();
+    assert!(matches!(lost.fault, OpenFault::MarkerLost));
+    EmbeddedStore::restore(&backup, &dir, bench.options()).unwrap();
+    check(&bench, &EmbeddedStore::open(&dir, bench.options()).unwrap()).await;
+}
+
+#[tokio::test]
 async fn a_damaged_record_does_not_get_into_a_backup() {
     let bench = Bench::new();
     {
