@@ -52,7 +52,7 @@ pub fn again(step: &Step, earlier: &RawRequest, id: &str) -> RawRequest {
 
 fn body(step: &Step, of: &GoodRequest, dialect: Dialect, who: &str) -> String {
     if let Some(body) = step.body.as_ref().and_then(|by| by.of(dialect)) {
-        return body.clone();
+        return body.replace("$WHO", who);
     }
     let value = step.value.as_ref().and_then(|by| by.of(dialect)).unwrap_or(&of.value);
     of.body.replace("$WHO", who).replace("$VALUE", value)
@@ -79,13 +79,20 @@ fn prepare(
     sign: &Sign,
     id: &str,
 ) -> RawRequest {
+    let mut sign = sign.clone();
+    for text in
+        [Some(&mut sign.key), Some(&mut sign.signature), sign.timestamp.as_mut()].into_iter().flatten()
+    {
+        *text = expand(text, id, now());
+    }
+    let text = String::from_utf8(body.clone()).ok();
     let step = cases::Step {
         request: line,
         headers,
-        body: String::new(),
-        body_hex: Some(body.iter().map(|byte| format!("{byte:02x}")).collect()),
+        body_hex: text.is_none().then(|| body.iter().map(|byte| format!("{byte:02x}")).collect()),
+        body: text.unwrap_or_default(),
         auth: if signed { Auth::Partner } else { Auth::None },
-        sign: sign.clone(),
+        sign,
         status: 0,
         answer_headers: Vec::new(),
         answer_lacks: Vec::new(),

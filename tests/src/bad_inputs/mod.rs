@@ -72,7 +72,7 @@ impl Runner {
         let mut wrong = Vec::new();
         for (at, case) in group.cases.iter().enumerate() {
             if let Some(script) = &case.script {
-                let found = scripts::run(script);
+                let found = scripts::run(script, &self.watched);
                 wrong.extend(found.into_iter().map(|line| format!("{} ({script}): {line}", case.id)));
             } else {
                 for dialect in &case.on {

@@ -1,9 +1,152 @@
 //! Bad inputs that are more than requests one after another.
 
-/// Runs a script by name.
+use std::{collections::BTreeMap, fs};
+
+use gateway_testkit::{
+    cases::Sign,
+    client::{RawRequest, RawResponse},
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{bed, judge::status_and_code};
+use crate::{Bed, Party, Process, Watched, now, partner};
+
+/// Runs a script by name; with all that is wrong.
 #[must_use]
-pub fn run(name: &str) -> Vec<String> {
-    match name {
+pub fn run(name: &str, watched: &Watched) -> Vec<String> {
+    let ran = match name {
+        "one_key_at_once" => one_key_at_once(watched),
+        "two_bodies_at_once" => two_bodies_at_once(watched),
+        "killed_after_the_commit" => killed_after_the_commit(),
+        "a_signature_outlives_a_crash" => a_signature_outlives_a_crash(),
+        "the_partner_is_gone" => the_partner_is_gone(),
+        "the_user_is_gone" => the_user_is_gone(watched),
         other => panic!("no script `{other}`"),
+    };
+    ran.err().into_iter().collect()
+}
+
+/// How many clients ask at once.
+const CROWD: usize = 50;
+
+fn is(answer: &RawResponse, expected: &str) -> Result<(), String> {
+    let found = status_and_code(answer);
+    (found == expected).then_some(()).ok_or_else(|| format!("{found} instead of {expected}"))
+}
+
+fn is_replay(answer: &RawResponse, first: &RawResponse) -> Result<(), String> {
+    let marked = answer.header("idempotency-replayed") == Some("true");
+    let same = (answer.status, &answer.body) == (first.status, &first.body);
+    (marked && same).then_some(()).ok_or_else(|| format!("no replay of the first answer: {answer:?}"))
+}
+
+/// Sends every request on a connection of its own, at the same time; counts answers by status.
+fn at_once(watched: &Watched, requests: &[RawRequest]) -> Result<BTreeMap<String, usize>, String> {
+    let send = |request: &RawRequest| {
+        let mut connection = watched.connect();
+        let request = request.clone();
+        std::thread::spawn(move || connection.send(&request))
+    };
+    let threads: Vec<_> = requests.iter().map(send).collect();
+    let mut counts = BTreeMap::new();
+    for thread in threads {
+        let answer = thread.join().map_err(|_fell| "a client fell".to_owned())??;
+        *counts.entry(status_and_code(&answer)).or_insert(0) += 1;
     }
+    Ok(counts)
+}
+
+/// Lets a crowd change one user under one key; one of them does, and the others are told so.
+fn crowd(watched: &Watched, bodies: [&str; 2], allowed: &[&str]) -> Result<(), String> {
+    let (user, key) = (Uuid::new_v4().to_string(), Uuid::new_v4());
+    is(&watched.process().send(&partner::create(&user, None))?, "201")?;
+    let before = watched.written();
+    let requests: Vec<_> =
+        (0..CROWD).map(|number| partner::update(&user, Some(key), bodies[number % 2])).collect();
+    let counts = at_once(watched, &requests)?;
+    let commits = watched.written().commits - before.commits;
+    let is_well = commits == 1 && counts.keys().all(|status| allowed.contains(&status.as_str()));
+    (is_well && counts.contains_key("200"))
+        .then_some(())
+        .ok_or_else(|| format!("{commits} commits, answers {counts:?}"))
+}
+
+fn one_key_at_once(watched: &Watched) -> Result<(), String> {
+    crowd(watched, ["Ottawa", "Ottawa"], &["200", "409 conflict"])
+}
+
+fn two_bodies_at_once(watched: &Watched) -> Result<(), String> {
+    crowd(watched, ["Ottawa", "Hull"], &["200", "409 conflict", "422 unprocessable_entity"])
+}
+
+/// The client did not see the answer, and asks again, freshly signed.
+fn killed_after_the_commit() -> Result<(), String> {
+    let bed = bed();
+    let (user, key) = (Uuid::new_v4().to_string(), Uuid::new_v4());
+    let process = Process::start(&bed);
+    let first = process.send(&partner::create(&user, Some(key)))?;
+    is(&first, "201")?;
+    process.kill();
+    let process = Process::start(&bed);
+    is_replay(&process.send(&partner::create(&user, Some(key)))?, &first)
+}
+
+/// A captured request is sent to a gateway that crashed after it.
+fn a_signature_outlives_a_crash() -> Result<(), String> {
+    // The clock's window must not be what refuses it.
+    let config = include_str!("../mounts.toml").replace("clock_skew_s = 5", "clock_skew_s = 60");
+    let bed = Bed::with(&config);
+    let (user, key) = (Uuid::new_v4().to_string(), Uuid::new_v4());
+    let plain = strict(&partner::create(&user, None));
+    let keyed = strict(&partner::create(&format!("{user}-keyed"), Some(key)));
+    let process = Process::start(&bed);
+    is(&process.send(&plain)?, "201")?;
+    let first = process.send(&keyed)?;
+    is(&first, "201")?;
+    process.kill();
+    let process = Process::start(&bed);
+    is(&process.send(&plain)?, "401 unauthorized")?;
+    is_replay(&process.send(&keyed)?, &first)
+}
+
+/// The same request at the mount with replay protection.
+fn strict(request: &RawRequest) -> RawRequest {
+    let target = request.target.replace("/partner/", "/strict/");
+    let kept = request.headers.iter().filter(|(name, _)| name == "Idempotency-Key").cloned();
+    let mut headers = Sign::default().headers(&request.method, &target, &request.body, now());
+    headers.extend(kept);
+    RawRequest { target, headers, ..request.clone() }
+}
+
+/// A replay needs valid authentication now (decision 2).
+fn the_partner_is_gone() -> Result<(), String> {
+    let bed = bed();
+    let (user, key) = (Uuid::new_v4().to_string(), Uuid::new_v4());
+    let process = Process::start(&bed);
+    is(&process.send(&partner::create(&user, Some(key)))?, "201")?;
+    let (_, _output) = process.stop();
+    let config = fs::read_to_string(bed.config()).unwrap();
+    let client = "name = \"demo-partner\"\napi_key = \"demo-partner-key\"";
+    let key_file = bed.folder().join("new-key");
+    let other = format!("name = \"next-partner\"\napi_key = \"file:{}\"", key_file.display());
+    assert!(config.contains(client));
+    fs::write(bed.config(), config.replace(client, &other)).unwrap();
+    let process = Process::start(&bed);
+    is(&process.send(&partner::create(&user, Some(key)))?, "401 unauthorized")
+}
+
+/// A stored answer goes with the user whom it names (decision 9).
+fn the_user_is_gone(watched: &Watched) -> Result<(), String> {
+    let (user, key) = (Uuid::new_v4().to_string(), Uuid::new_v4());
+    let made = watched.process().send(&partner::create(&user, Some(key)))?;
+    is(&made, "201")?;
+    let made: Value = serde_json::from_slice(&made.body).map_err(|error| error.to_string())?;
+    let id = made["userId"].as_str().and_then(|id| id.parse().ok()).ok_or("no userId")?;
+    let gone = RawRequest { method: "DELETE".into(), ..Party::JsonApi.read(id) };
+    is(&watched.process().send(&gone)?, "202")?;
+    let before = watched.written();
+    is(&watched.process().send(&partner::create(&user, Some(key)))?, "404 not_found")?;
+    is(&watched.process().send(&partner::read(&user))?, "404 not_found")?;
+    (watched.written() == before).then_some(()).ok_or_else(|| "the replay wrote".into())
 }
