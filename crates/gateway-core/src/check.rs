@@ -84,8 +84,10 @@ pub fn web_url(text: &str) -> Result<(), Problem> {
                 _ => (authority, ""),
             };
             let host_byte = |b: u8| b.is_ascii_alphanumeric() || b"-._~[]:%".contains(&b);
+            let label = |label: &str| !label.starts_with('-') && !label.ends_with('-');
             !host.is_empty()
                 && host.bytes().all(host_byte)
+                && host.split('.').all(label)
                 && (port.is_empty() || port.parse::<u16>().is_ok())
         });
     good.then_some(()).ok_or(Problem::Url)
@@ -252,6 +254,8 @@ mod tests {
             "https://é.com",
             "https://example.com:99999",
             "https://example.com:x/",
+            "https://-example.com/",
+            "https://xn--example-.org/",
             "//example.com",
             &long,
         ] {

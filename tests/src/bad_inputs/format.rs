@@ -264,6 +264,8 @@ pub struct Step {
     pub conn: Conn,
     /// What stands in the answer's body.
     pub shows: Option<By<String>>,
+    /// What does not stand in it.
+    pub hides: Option<String>,
     /// Headers of the answer.
     #[serde(default)]
     pub answer_headers: Vec<(String, String)>,

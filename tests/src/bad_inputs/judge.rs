@@ -51,6 +51,11 @@ pub fn judge(
             wrong.push(format!("the answer lacks {text}: {body}"));
         }
     }
+    if let Some(text) = &step.hides
+        && body.contains(text.as_str())
+    {
+        wrong.push(format!("the answer holds {text}: {body}"));
+    }
     wrong.extend(echoes(step, request, answer));
     wrong
 }
@@ -67,7 +72,7 @@ fn is_documented(dialect: Dialect, found: &str) -> bool {
 /// No answer holds a secret; a refusal holds nothing that was sent.
 fn echoes(step: &Step, request: &RawRequest, answer: &RawResponse) -> Vec<String> {
     let headers: String = answer.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
-    let text = headers + &String::from_utf8_lossy(&answer.body);
+    let text = without_id(&(headers + &String::from_utf8_lossy(&answer.body)));
     let mut kept: Vec<_> = canary::SECRETS.map(str::to_owned).into();
     if answer.status >= 400 && !step.echoes {
         kept.extend(canary::of(request));
@@ -96,13 +101,27 @@ pub fn status_and_code(answer: &RawResponse) -> String {
     }
 }
 
-/// An answer less what differs between any two: the date, the request's id.
+/// An answer less the user's id that D has at the end of a message (seed 004).
+fn without_id(text: &str) -> String {
+    match (text.split_once(" with id: "), text.rfind("\",\"code\":")) {
+        (Some((before, _)), Some(end)) => format!("{before}{}", &text[end..]),
+        _ => text.to_owned(),
+    }
+}
+
+/// An answer less what differs between any two: the date, the request's id, the id that D repeats.
 #[must_use]
 pub fn likeness(answer: &RawResponse) -> String {
     let mut text = format!("{}\n", answer.status);
-    let kept = answer.headers.iter().filter(|(name, _)| name != "date");
+    let body = generalize(&String::from_utf8_lossy(&answer.body), "$");
+    let told = without_id(&body);
+    let length_tells = told == body;
+    let kept = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| name != "date" && (length_tells || name != "content-length"));
     for (name, value) in kept {
         text.push_str(&format!("{name}: {}\n", generalize(value, "$")));
     }
-    text + &generalize(&String::from_utf8_lossy(&answer.body), "$")
+    text + &told
 }

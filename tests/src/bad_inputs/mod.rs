@@ -70,6 +70,7 @@ impl Runner {
     #[must_use]
     pub fn run(&mut self, group: &Group) -> Vec<String> {
         let mut wrong = Vec::new();
+        let t0 = std::time::Instant::now();
         for (at, case) in group.cases.iter().enumerate() {
             if let Some(script) = &case.script {
                 let found = scripts::run(script, &self.watched);
@@ -82,6 +83,7 @@ impl Runner {
                 }
             }
         }
+        eprintln!("TIME {} {:?}", group.name, t0.elapsed());
         wrong.extend(self.watched.complaints().into_iter().map(|line| format!("{}: {line}", group.name)));
         wrong
     }
