@@ -5,7 +5,7 @@ pub mod bad_inputs;
 pub mod canary;
 mod inside;
 pub mod partner;
-mod party;
+pub mod party;
 mod process;
 pub mod watched;
 

@@ -96,8 +96,9 @@ pub struct Kind {
     /// True where all such answers of a dialect are the same bytes, but for the request's id.
     #[serde(default)]
     pub identical: bool,
-    /// The decision that gives these codes, where the collection of bad inputs asks for others.
-    pub overrides: Option<String>,
+    /// The decision that gives a dialect's code, where the collection of bad inputs asks for another.
+    #[serde(default)]
+    pub overrides: BTreeMap<Dialect, String>,
 }
 
 impl Kind {
@@ -243,6 +244,9 @@ pub struct Step {
     /// True where the body is sent as UTF-16.
     #[serde(default)]
     pub utf16: bool,
+    /// True where it says no length, as a request without a body need not.
+    #[serde(default)]
+    pub lengthless: bool,
     /// How it is signed.
     #[serde(default)]
     pub sign: Sign,

@@ -1,6 +1,6 @@
 //! Bad inputs that are more than requests one after another.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, io::Read};
 
 use gateway_testkit::{
     cases::Sign,
@@ -16,8 +16,10 @@ use crate::{Bed, Party, Process, Watched, now, partner};
 #[must_use]
 pub fn run(name: &str, watched: &Watched) -> Vec<String> {
     let ran = match name {
+        "keys_are_guessed" => keys_are_guessed(),
         "one_key_at_once" => one_key_at_once(watched),
         "two_bodies_at_once" => two_bodies_at_once(watched),
+        "a_line_feed_over_http2" => a_line_feed_over_http2(watched),
         "killed_after_the_commit" => killed_after_the_commit(),
         "a_signature_outlives_a_crash" => a_signature_outlives_a_crash(),
         "the_partner_is_gone" => the_partner_is_gone(),
@@ -29,6 +31,26 @@ pub fn run(name: &str, watched: &Watched) -> Vec<String> {
 
 /// How many clients ask at once.
 const CROWD: usize = 50;
+
+/// How many failures a peer has free, and how many guesses it makes.
+const FREE: usize = 20;
+const GUESSES: usize = 200;
+
+/// A peer that guesses is refused before its signature is looked at, and so is a right guess.
+fn keys_are_guessed() -> Result<(), String> {
+    let limit = format!("[server]\nfailed_auth_limit = {{ requests = 1, per_s = 3600, burst = {FREE} }}\n");
+    let bed = Bed::with(&include_str!("../mounts.toml").replacen("[server]\n", &limit, 1));
+    let process = Process::start(&bed);
+    for guess in 0..GUESSES {
+        let sign = Sign { key: Uuid::new_v4().simple().to_string(), ..Sign::default() };
+        let target = "/partner/v1/users/guessed".to_owned();
+        let headers = sign.headers("GET", &target, b"", now());
+        let request = RawRequest { method: "GET".into(), target, headers, body: Vec::new() };
+        let expected = if guess < FREE { "401 unauthorized" } else { "429 too_many_requests" };
+        is(&process.send(&request)?, expected).map_err(|found| format!("guess {guess}: {found}"))?;
+    }
+    is(&process.send(&partner::read("guessed"))?, "429 too_many_requests")
+}
 
 fn is(answer: &RawResponse, expected: &str) -> Result<(), String> {
     let found = status_and_code(answer);
@@ -149,4 +171,51 @@ fn the_user_is_gone(watched: &Watched) -> Result<(), String> {
     is(&watched.process().send(&partner::create(&user, Some(key)))?, "404 not_found")?;
     is(&watched.process().send(&partner::read(&user))?, "404 not_found")?;
     (watched.written() == before).then_some(()).ok_or_else(|| "the replay wrote".into())
+}
+
+/// Over HTTP/2 a value is counted, so that a line feed in it can be sent. Such a request is malformed
+/// (RFC 9113, 8.2.1); the same one without it is answered.
+fn a_line_feed_over_http2(watched: &Watched) -> Result<(), String> {
+    let before = watched.written();
+    let good = http2_answer(watched, "2026-03-13T12:00:00Z")?;
+    let bad = http2_answer(watched, "2026-03-13\nX-Api-Key: demo-partner-key")?;
+    let is_well = good == HEADERS && [RST_STREAM, GOAWAY].contains(&bad) && watched.written() == before;
+    is_well.then_some(()).ok_or_else(|| format!("frames of type {good} and {bad}"))
+}
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const GOAWAY: u8 = 7;
+
+/// The type of the frame that answers a request with this timestamp.
+fn http2_answer(watched: &Watched, timestamp: &str) -> Result<u8, String> {
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", "gateway.test"),
+        (":path", "/partner/v1/users/x"),
+        ("x-request-timestamp", timestamp),
+    ];
+    // Literals without indexing and without Huffman coding (RFC 7541, 6.2.2): 0, length, name, length, value.
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    let block: Vec<u8> =
+        fields.iter().flat_map(|(name, value)| [vec![0], text(name), text(value)].concat()).collect();
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    let (settings, request) = (frame(4, 0, 0, &[]), frame(HEADERS, 0x5, 1, &block));
+    let bytes = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &settings, &request].concat();
+    let mut connection = watched.connect();
+    connection.write(&bytes)?;
+    loop {
+        let mut head = [0; 9];
+        connection.socket().read_exact(&mut head).map_err(|error| error.to_string())?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        connection.socket().read_exact(&mut payload).map_err(|error| error.to_string())?;
+        if [HEADERS, RST_STREAM, GOAWAY].contains(&head[3]) {
+            return Ok(head[3]);
+        }
+    }
 }
