@@ -1,11 +1,14 @@
 //! The bed that the tests of the whole stand on: one configuration, run in this process over the
 //! memory store, or as a process of its own over the embedded store.
 
+pub mod bad_inputs;
+pub mod canary;
 pub mod fuzz;
 mod inside;
 pub mod partner;
 pub mod party;
 mod process;
+pub mod watched;
 
 use std::{
     fs,
@@ -15,7 +18,9 @@ use std::{
 
 use gateway_testkit::cases::{self, CaseFile};
 pub use inside::{Inside, PEER};
+pub use party::Party;
 pub use process::{Process, Socket, binary};
+pub use watched::Watched;
 
 /// Now, for clients that sign.
 #[must_use]

@@ -120,7 +120,10 @@ fn last_entry(list: &[u8]) -> (Option<&[u8]>, &[u8]) {
     let mut quoted = false;
     for (at, byte) in list.iter().enumerate().rev() {
         match byte {
-            b'"' => quoted = !quoted,
+            // An escaped quote is a part of the string.
+            b'"' if list[..at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0 => {
+                quoted = !quoted;
+            }
             b',' if !quoted => return (Some(&list[..at]), &list[at + 1..]),
             _ => {}
         }
@@ -130,7 +133,13 @@ fn last_entry(list: &[u8]) -> (Option<&[u8]>, &[u8]) {
 
 /// The address in the one `for` of an element of `Forwarded`.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
-    let mut values = element.split(';').filter_map(|pair| {
+    let (mut quoted, mut escaped) = (false, false);
+    let pairs = element.split(|letter| {
+        quoted ^= letter == '"' && !escaped;
+        escaped = letter == '\\' && !escaped;
+        letter == ';' && !quoted
+    });
+    let mut values = pairs.filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;
         name.trim().eq_ignore_ascii_case("for").then(|| value.trim())
     });
@@ -232,6 +241,9 @@ mod tests {
         assert_eq!(of(&["For=\"198.51.100.1:80\";proto=https;by=10.0.0.1"]), is("198.51.100.1"));
         assert_eq!(of(&["for=\"[2001:db8::5]:4711\", for=10.1.1.1"]), is("2001:db8::5"));
         assert_eq!(of(&["for=198.51.100.1;by=\"a,b\""]), is("198.51.100.1"));
+        // What is in a string says nothing.
+        assert_eq!(of(&["for=198.51.100.1;host=\"a;for=6.6.6.6\""]), is("198.51.100.1"));
+        assert_eq!(of(&["for=6.6.6.6;x=,for=198.51.100.1;host=\"a\\\"\""]), is("198.51.100.1"));
         // An open quote of a client.
         assert_eq!(of(&["for=\"1.1.1.1, for=198.51.100.1"]), is("198.51.100.1"));
         for nobody in

@@ -8,6 +8,7 @@ mod config;
 mod connection;
 mod credentials;
 mod dialects;
+mod forwarded;
 mod headers;
 mod mutate;
 mod seeds;
@@ -44,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     target("idempotency-key", headers::idempotency_key),
     target("digest", headers::digest),
     target("packed-answer", headers::packed_answer),
+    target("forwarded", forwarded::forwarded),
     // Credentials.
     target("rfc3339", credentials::rfc3339),
     target("signature", credentials::signature),

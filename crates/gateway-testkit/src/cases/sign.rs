@@ -1,5 +1,6 @@
 //! How a step is signed: rightly by default, and wrongly in every way that a case needs.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
 use sha2::Sha256;
@@ -15,8 +16,8 @@ pub struct Sign {
     pub secret: String,
     /// Seconds from now, with a fraction.
     pub at_s: f64,
-    /// The timestamp that is sent (and signed), instead; `$NOW(+05:30)` and `$NOW(lower)` are now, in
-    /// other spellings.
+    /// The timestamp that is sent (and signed), instead; `$NOW(+05:30)`, `$NOW(lower)` and `$NOW(basic)`
+    /// are now, in other spellings, `$YMD`, `$HMS` and `$EPOCH` its date, time and Unix time.
     pub timestamp: Option<String>,
     /// The timestamp that is signed, instead of the one sent.
     pub over_timestamp: Option<String>,
@@ -27,7 +28,7 @@ pub struct Sign {
     /// The body that is signed.
     pub over_body: Option<String>,
     /// The signature that is sent; `$MAC` stands for the right one, `$MAC(62)` for so many digits
-    /// of it, `$MAC(upper)` for upper case.
+    /// of it, `$MAC(upper)` for upper case, `$MAC(base64)` for base64.
     pub signature: String,
     /// Headers that are left out.
     pub omit: Vec<String>,
@@ -62,11 +63,7 @@ impl Sign {
     ) -> Vec<(String, String)> {
         let at = now + Duration::seconds_f64(self.at_s);
         let plain = at.format(&Rfc3339).unwrap();
-        let offset = at.to_offset(time::macros::offset!(+5:30)).format(&Rfc3339).unwrap();
-        let timestamp = match &self.timestamp {
-            None => plain,
-            Some(text) => text.replace("$NOW(+05:30)", &offset).replace("$NOW(lower)", &plain.to_lowercase()),
-        };
+        let timestamp = self.timestamp.as_ref().map_or(plain, |text| spelt(text, at));
         let mac = mac(
             self.secret.as_bytes(),
             self.over_method.as_deref().unwrap_or(method),
@@ -79,6 +76,7 @@ impl Sign {
             .replace("$MAC(upper)", &mac.to_uppercase())
             .replace("$MAC(62)", &mac[..62])
             .replace("$MAC(63)", &mac[..63])
+            .replace("$MAC(base64)", &base64(&mac))
             .replace("$MAC", &mac);
         let rows = [
             ("X-Api-Key", self.key.clone()),
@@ -88,6 +86,23 @@ impl Sign {
         let kept = rows.into_iter().filter(|(name, _)| !self.omit.iter().any(|omitted| omitted == name));
         kept.map(|(name, value)| (name.to_owned(), value)).collect()
     }
+}
+
+/// Now, as a case spells it.
+fn spelt(text: &str, at: UtcDateTime) -> String {
+    let second = at.truncate_to_second().format(&Rfc3339).unwrap();
+    let offset = at.to_offset(time::macros::offset!(+5:30)).format(&Rfc3339).unwrap();
+    text.replace("$NOW(+05:30)", &offset)
+        .replace("$NOW(lower)", &second.to_lowercase())
+        .replace("$NOW(basic)", &second.replace(['-', ':'], ""))
+        .replace("$YMD", &second[..10])
+        .replace("$HMS", &second[11..19])
+        .replace("$EPOCH", &at.unix_timestamp().to_string())
+}
+
+fn base64(hex: &str) -> String {
+    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    STANDARD.encode((0..hex.len()).step_by(2).map(byte).collect::<Vec<_>>())
 }
 
 /// Lower-case hex of the HMAC-SHA256 of section A.3. Written again here, not called from the
