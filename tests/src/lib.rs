@@ -1,6 +1,7 @@
 //! The bed that the tests of the whole stand on: one configuration, run in this process over the
 //! memory store, or as a process of its own over the embedded store.
 
+pub mod crash;
 mod inside;
 pub mod partner;
 pub mod party;

@@ -46,13 +46,19 @@ impl Process {
     /// Starts one, and waits until it listens.
     #[must_use]
     pub fn start(bed: &Bed) -> Self {
-        let mut child = Command::new(binary())
-            .args(["serve", "--config"])
-            .arg(bed.config())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(binary());
+        command.args(["serve", "--config"]).arg(bed.config());
+        Self::launch(&mut command)
+            .unwrap_or_else(|(status, output)| panic!("the gateway did not start: {status}\n{output}"))
+    }
+
+    /// Starts one by this command, and waits until it listens; with its exit status and all that it
+    /// printed where it does not.
+    ///
+    /// # Errors
+    /// When it ends before it listens.
+    pub fn launch(command: &mut Command) -> Result<Self, (ExitStatus, String)> {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut errors = child.stderr.take().unwrap();
         let errors = std::thread::spawn(move || {
             let mut text = String::new();
@@ -65,8 +71,8 @@ impl Process {
         while address.is_none() || admin.is_none() {
             let start = banner.len();
             if lines.read_line(&mut banner).unwrap() == 0 {
-                let errors = errors.join().unwrap();
-                panic!("the gateway did not start:\n{banner}\n{errors}");
+                let status = child.wait().unwrap();
+                return Err((status, banner + &errors.join().unwrap()));
             }
             let line = banner[start..].trim();
             address = address.or_else(|| address_in(line, "listening on http://"));
@@ -77,7 +83,7 @@ impl Process {
             lines.read_to_string(&mut text).unwrap();
             text
         });
-        Self { child, address: address.unwrap(), admin: admin.unwrap(), output: vec![rest, errors] }
+        Ok(Self { child, address: address.unwrap(), admin: admin.unwrap(), output: vec![rest, errors] })
     }
 
     /// The process id.

@@ -1,0 +1,173 @@
+//! Kills and power cuts: a life under load, its end at a random moment, and a check by the next life.
+
+use std::{
+    fs,
+    process::Stdio,
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    Fault, Report, Settings, check,
+    clients::{Clients, Users},
+    disk::{Disk, Folder, Image, remove},
+    launch::Launcher,
+    oracle::Oracle,
+    raw,
+    rng::Rng,
+};
+
+/// A store grows for so many rounds; then there is a new one.
+const STORE_ROUNDS: usize = 50;
+/// So many rounds apart, the store is stopped in order and read by its library.
+const RAW_ROUNDS: usize = 10;
+/// More wrong things than these tell nothing new.
+const ENOUGH: usize = 100;
+/// The longest life under load, in milliseconds.
+const LIFE_MS: u64 = 400;
+/// The first moments of a process: creation, or recovery.
+const START_MS: u64 = 100;
+/// How many of 100 rounds end in those.
+const EARLY_PERCENT: u64 = 15;
+
+/// `kill -9`, again and again.
+#[must_use]
+pub fn kill(settings: &Settings) -> Report {
+    let folder = settings.folder.join("kill");
+    run(settings, "kill -9", Folder(folder))
+}
+
+/// Power cuts, again and again.
+#[must_use]
+pub fn power(settings: &Settings) -> Report {
+    let folder = settings.folder.join("power");
+    run(settings, "power cut", Image::new(folder))
+}
+
+fn run<D: Disk>(settings: &Settings, name: &'static str, disk: D) -> Report {
+    fs::create_dir_all(&settings.folder).unwrap();
+    let mut trial = Trial {
+        settings,
+        disk,
+        launcher: Launcher::new(settings),
+        rng: Rng::new(settings.seed),
+        oracle: Oracle::new(&settings.folder, settings.seed),
+        users: Users::default(),
+        report: Report::new(name),
+        starts: Vec::new(),
+    };
+    trial.disk.renew();
+    while trial.report.rounds < settings.rounds && !trial.is_over() {
+        trial.round();
+    }
+    trial.close_store();
+    trial.finish()
+}
+
+struct Trial<'a, D> {
+    settings: &'a Settings,
+    disk: D,
+    launcher: Launcher,
+    rng: Rng,
+    oracle: Arc<Oracle>,
+    users: Users,
+    report: Report,
+    /// How long each start took, recovery included.
+    starts: Vec<Duration>,
+}
+
+impl<D: Disk> Trial<'_, D> {
+    fn is_over(&self) -> bool {
+        let wrongs = self.oracle.wrongs() + self.report.wrongs.len();
+        wrongs > if self.settings.until_wrong { 0 } else { ENOUGH }
+    }
+
+    fn round(&mut self) {
+        let round = self.report.rounds;
+        if round > 0 && round.is_multiple_of(STORE_ROUNDS) {
+            self.close_store();
+            self.open_store();
+        }
+        self.report.rounds += 1;
+        if round.is_multiple_of(STORE_ROUNDS) || self.rng.chance(EARLY_PERCENT) {
+            return self.early();
+        }
+        if round % RAW_ROUNDS == RAW_ROUNDS - 1 {
+            self.look_inside();
+        }
+        self.life();
+    }
+
+    /// Ends it while it creates its store, or recovers it.
+    fn early(&mut self) {
+        let mut command = self.launcher.command(&self.disk.data());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(self.rng.below(START_MS)));
+        let id = child.id();
+        self.disk.strike(id, &mut || {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        });
+    }
+
+    /// Checks what the lives before left, and ends under load.
+    fn life(&mut self) {
+        let Some(process) = self.start() else { return };
+        let clients =
+            Clients::start(&self.oracle, &self.users, process.address, self.settings.clients, &mut self.rng);
+        std::thread::sleep(Duration::from_millis(self.rng.below(LIFE_MS)));
+        let (id, mut process) = (process.id(), Some(process));
+        self.disk.strike(id, &mut || {
+            process.take().map(crate::Process::kill);
+        });
+        clients.stop();
+    }
+
+    fn start(&mut self) -> Option<crate::Process> {
+        match self.launcher.start(&self.disk.data()) {
+            Ok((process, took)) => {
+                self.starts.push(took);
+                check::check(&self.oracle, process.address, &mut self.rng);
+                Some(process)
+            }
+            Err(why) => {
+                self.oracle.wrong(Fault::Lost, why);
+                self.open_store();
+                None
+            }
+        }
+    }
+
+    /// Stops in order, and reads the store by its library.
+    fn look_inside(&mut self) {
+        let Some(process) = self.start() else { return };
+        let (status, output) = process.stop();
+        if !status.success() {
+            self.oracle.wrong(Fault::Other, format!("SIGTERM: {status}: {}", output.trim()));
+        }
+        raw::check(&self.oracle, &self.disk.data());
+    }
+
+    fn close_store(&mut self) {
+        self.look_inside();
+        self.report.add(&self.oracle);
+    }
+
+    fn open_store(&mut self) {
+        self.report.add(&self.oracle);
+        self.disk.renew();
+        self.users = Users::default();
+        self.oracle = Oracle::new(&self.settings.folder, self.rng.next());
+    }
+
+    fn finish(mut self) -> Report {
+        self.starts.sort_unstable();
+        let of = |part: usize| self.starts.get(self.starts.len() * part / 100).map_or(0, Duration::as_millis);
+        let worst = self.starts.last().map_or(0, Duration::as_millis);
+        self.report.note = format!("start p50 {} ms, p99 {} ms, worst {worst} ms", of(50), of(99));
+        if self.report.wrongs.is_empty() {
+            remove(&self.settings.folder);
+        }
+        self.report
+    }
+}

@@ -1,0 +1,33 @@
+//! The trials on trial: a gateway that breaks a promise must fail the one that is there to find it.
+
+use std::path::Path;
+
+use super::{Fault, Report, Settings, Wrong, cycles};
+
+/// Runs both sabotaged builds in a folder of binaries until they are found out.
+#[must_use]
+pub fn run(settings: &Settings, binaries: &Path) -> Vec<Report> {
+    let with = |build: &str| Settings {
+        gateway: binaries.join(build),
+        folder: settings.folder.join(build),
+        until_wrong: true,
+        ..settings.clone()
+    };
+    vec![
+        found("sabotage: answers before the write; kill -9", cycles::kill(&with("ack-before-write"))),
+        found("sabotage: answers before the sync; power cut", cycles::power(&with("ack-before-sync"))),
+    ]
+}
+
+/// A sabotage that was found is as it should be; one that was not, is not.
+fn found(name: &'static str, mut report: Report) -> Report {
+    let lost = report.count(Fault::Lost);
+    report.name = name;
+    report.note = format!("found in round {}: {lost} lost", report.rounds);
+    report.wrongs.clear();
+    if lost == 0 {
+        report.note = "not found".to_owned();
+        report.wrongs.push(Wrong { fault: Fault::Other, what: format!("{name}: not found") });
+    }
+    report
+}
