@@ -165,6 +165,8 @@ impl<D: Disk> Trial<'_, D> {
         let of = |part: usize| self.starts.get(self.starts.len() * part / 100).map_or(0, Duration::as_millis);
         let worst = self.starts.last().map_or(0, Duration::as_millis);
         self.report.note = format!("start p50 {} ms, p99 {} ms, worst {worst} ms", of(50), of(99));
+        // An image is unmounted first.
+        drop(self.disk);
         if self.report.wrongs.is_empty() {
             remove(&self.settings.folder);
         }

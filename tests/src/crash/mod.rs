@@ -5,6 +5,7 @@ mod check;
 mod clients;
 mod cycles;
 mod disk;
+mod faults;
 mod launch;
 mod oracle;
 mod raw;
@@ -16,6 +17,7 @@ mod wire;
 use std::path::PathBuf;
 
 pub use cycles::{kill, power};
+pub use faults::run as faults;
 pub use oracle::{Fault, Wrong};
 pub use report::Report;
 pub use sabotage::run as sabotage;
