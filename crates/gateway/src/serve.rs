@@ -104,11 +104,16 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
 
     stop_admin.send_replace(true);
     watching.abort();
-    let closed = tokio::task::spawn_blocking(move || gateway.store().close());
+    let closing = Arc::clone(&gateway);
+    let closed = tokio::task::spawn_blocking(move || closing.store().close());
     for ended in [closed.await, admin.await] {
         if let Err(error) = ended {
             tracing::error!(%error, "a task fell while stopping");
         }
+    }
+    // A fault that nobody has looked at yet, or that closing met, is one, too.
+    if gateway.store().health() == Health::Poisoned {
+        exit.store(TEMPORARY, Ordering::Relaxed);
     }
     tracing::info!("stopped");
     Ok(ExitCode::from(exit.load(Ordering::Relaxed)))

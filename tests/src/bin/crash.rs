@@ -6,7 +6,7 @@ use std::{path::PathBuf, process::ExitCode};
 use tests::crash::{self, Report, Settings};
 
 const USAGE: &str =
-    "usage: crash kill|power|io|sabotage|all --binaries DIR [--rounds N] [--seed N] [--folder DIR] [--quick]";
+    "usage: crash kill|power|io|flips|sabotage|all --binaries DIR [--rounds N] [--seed N] [--folder DIR] [--quick]";
 
 struct Call {
     trials: Vec<&'static str>,
@@ -58,8 +58,8 @@ fn call(mut arguments: impl Iterator<Item = String>) -> Option<Call> {
 }
 
 /// A trial, its rounds, and those of a quick look.
-const ROUNDS: [(&str, usize, usize); 4] =
-    [("kill", 500, 20), ("power", 100, 5), ("io", 300, 15), ("sabotage", 500, 100)];
+const ROUNDS: [(&str, usize, usize); 5] =
+    [("kill", 500, 20), ("power", 100, 5), ("io", 300, 15), ("flips", 1000, 100), ("sabotage", 500, 100)];
 
 fn run(call: &Call, trial: &str) -> Vec<Report> {
     let (_, full, quick) = ROUNDS.into_iter().find(|(name, ..)| *name == trial).unwrap();
@@ -75,6 +75,7 @@ fn run(call: &Call, trial: &str) -> Vec<Report> {
         "kill" => vec![crash::kill(&settings)],
         "power" => vec![crash::power(&settings)],
         "io" => vec![crash::faults(&settings)],
+        "flips" => crash::flips(&settings),
         _ => crash::sabotage(&settings, &call.binaries),
     };
     for report in &reports {

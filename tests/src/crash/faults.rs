@@ -173,7 +173,7 @@ impl Trial<'_> {
             std::thread::sleep(Duration::from_millis(10));
         }
         clients.stop();
-        let stopped = process.admin("/metrics").1.contains("interlingua_store_poisoned 1");
+        let stopped = process.admin("/readyz").1.contains("fault");
         let (status, output) = if stopped && round % LEFT_ALONE == LEFT_ALONE - 1 {
             process.finish()
         } else {
@@ -181,7 +181,7 @@ impl Trial<'_> {
             process.finish()
         };
         let expected = if stopped { STOPPED } else { 0 };
-        // A fault that comes with the last of its writes shows in the exit code only.
+        // A fault that comes while it stops shows in the exit code only.
         let late = !stopped && status.code() == Some(STOPPED);
         self.stopped += usize::from(stopped || late);
         if status.code() != Some(expected) && !late {

@@ -6,6 +6,9 @@ mod clients;
 mod cycles;
 mod disk;
 mod faults;
+mod files;
+mod flips;
+mod known;
 mod launch;
 mod oracle;
 mod raw;
@@ -18,6 +21,7 @@ use std::path::PathBuf;
 
 pub use cycles::{kill, power};
 pub use faults::run as faults;
+pub use flips::run as flips;
 pub use oracle::{Fault, Wrong};
 pub use report::Report;
 pub use sabotage::run as sabotage;

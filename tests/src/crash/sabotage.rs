@@ -23,7 +23,8 @@ pub fn run(settings: &Settings, binaries: &Path) -> Vec<Report> {
 fn found(name: &'static str, mut report: Report) -> Report {
     let lost = report.count(Fault::Lost);
     report.name = name;
-    report.note = format!("found in round {}: {lost} lost", report.rounds);
+    let first = report.wrongs.first().map(ToString::to_string).unwrap_or_default();
+    report.note = format!("found in round {}: {lost} lost; {first}", report.rounds);
     report.wrongs.clear();
     if lost == 0 {
         report.note = "not found".to_owned();
