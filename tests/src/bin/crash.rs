@@ -5,8 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use tests::crash::{self, Report, Settings};
 
-const USAGE: &str =
-    "usage: crash kill|power|io|flips|sabotage|all --binaries DIR [--rounds N] [--seed N] [--folder DIR] [--quick]";
+const USAGE: &str = "usage: crash kill|power|io|flips|sabotage|all --binaries DIR [--rounds N] [--seed N] [--folder DIR] [--quick]";
 
 struct Call {
     trials: Vec<&'static str>,
@@ -65,7 +64,7 @@ fn run(call: &Call, trial: &str) -> Vec<Report> {
     let (_, full, quick) = ROUNDS.into_iter().find(|(name, ..)| *name == trial).unwrap();
     let settings = Settings {
         gateway: call.binaries.join("honest"),
-        folder: call.folder.join(format!("interlingua-crash-{}", std::process::id())),
+        folder: call.folder.join(format!("interlingua-crash-{}-{trial}", std::process::id())),
         rounds: call.rounds.unwrap_or(if call.quick { quick } else { full }),
         seed: call.seed,
         clients: 32,
@@ -80,6 +79,10 @@ fn run(call: &Call, trial: &str) -> Vec<Report> {
     };
     for report in &reports {
         println!("{}\n{}", report.row(), report.words());
+    }
+    match reports.iter().all(|report| report.wrongs.is_empty()) {
+        true => std::fs::remove_dir_all(&settings.folder).unwrap_or_default(),
+        false => println!("stores and the oracle's journals are kept in {}", settings.folder.display()),
     }
     reports
 }

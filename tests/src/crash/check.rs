@@ -47,7 +47,8 @@ fn check_one(oracle: &Oracle, connection: &mut Connection, subject: &Subject, cr
         } else if let Sent::Acked { replayed: false } = oracle.send(connection, subject, op)
             && before == Seen::Token(op.token.clone())
         {
-            oracle.wrong(Fault::Half, format!("op {} was there without its record, and is done again", op.id));
+            oracle
+                .wrong(Fault::Half, format!("op {} was there without its record, and is done again", op.id));
         }
     }
     for op in ops.iter().filter(|op| op.key.is_some() && op.is_acked()) {
@@ -110,4 +111,46 @@ fn overtaken(shown: &Op, ops: &[Arc<Op>]) -> Option<String> {
     };
     let later = ops.iter().find(|op| op.is_acked() && op.state().sent > done);
     later.map(|later| format!("op {} is shown, though op {} came after it", shown.id, later.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::party::Party;
+
+    /// A user that was created and then changed, both acknowledged; then a change whose end is not known,
+    /// and one that did not happen. What is wrong when it is seen like this?
+    fn judged(seen: impl Fn(&[Arc<Op>]) -> Seen) -> Option<Fault> {
+        let folder = tempfile::tempdir().unwrap();
+        let oracle = Oracle::new(folder.path(), 1);
+        let subject = oracle.subject(Party::Update);
+        let mut ops = Vec::new();
+        for (kind, happened) in [
+            (Kind::Create, Some(true)),
+            (Kind::Update, Some(true)),
+            (Kind::Update, None),
+            (Kind::Update, Some(false)),
+        ] {
+            let op = oracle.op(&subject, Party::Update, kind, true);
+            if let Some(happened) = happened {
+                op.settle(happened, oracle.now());
+            }
+            ops.push(op);
+        }
+        judge(&oracle, &subject, &seen(&ops));
+        oracle.take_wrongs().first().map(|wrong| wrong.fault)
+    }
+
+    #[test]
+    fn a_judge_knows_right_from_wrong() {
+        let token = |at: usize| move |ops: &[Arc<Op>]| Seen::Token(ops[at].token.clone());
+        assert_eq!(judged(token(1)), None, "the last that was acknowledged");
+        assert_eq!(judged(token(2)), None, "one that may have happened");
+        assert_eq!(judged(token(0)), Some(Fault::Lost), "an acknowledged one is gone");
+        assert_eq!(judged(token(3)), Some(Fault::Lost), "one that did not happen");
+        assert_eq!(judged(|_| Seen::Absent), Some(Fault::Lost));
+        assert_eq!(judged(|_| Seen::Torn(String::new())), Some(Fault::Half));
+        assert_eq!(judged(|_| Seen::Token("else".to_owned())), Some(Fault::Silent));
+        assert_eq!(judged(|_| Seen::Present), None);
+    }
 }

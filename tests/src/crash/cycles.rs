@@ -1,11 +1,6 @@
 //! Kills and power cuts: a life under load, its end at a random moment, and a check by the next life.
 
-use std::{
-    fs,
-    process::Stdio,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, process::Stdio, sync::Arc, time::Duration};
 
 use super::{
     Fault, Report, Settings, check,
@@ -19,6 +14,8 @@ use super::{
 
 /// A store grows for so many rounds; then there is a new one.
 const STORE_ROUNDS: usize = 50;
+/// The first so many of them end while the store is being created.
+const CREATION_ROUNDS: usize = 4;
 /// So many rounds apart, the store is stopped in order and read by its library.
 const RAW_ROUNDS: usize = 10;
 /// More wrong things than these tell nothing new.
@@ -34,24 +31,25 @@ const EARLY_PERCENT: u64 = 15;
 #[must_use]
 pub fn kill(settings: &Settings) -> Report {
     let folder = settings.folder.join("kill");
-    run(settings, "kill -9", Folder(folder))
+    run(settings, "kill -9", &folder, Folder(folder.clone()))
 }
 
 /// Power cuts, again and again.
 #[must_use]
 pub fn power(settings: &Settings) -> Report {
     let folder = settings.folder.join("power");
-    run(settings, "power cut", Image::new(folder))
+    run(settings, "power cut", &folder, Image::new(folder.clone()))
 }
 
-fn run<D: Disk>(settings: &Settings, name: &'static str, disk: D) -> Report {
-    fs::create_dir_all(&settings.folder).unwrap();
+fn run<D: Disk>(settings: &Settings, name: &'static str, folder: &Path, disk: D) -> Report {
+    fs::create_dir_all(folder).unwrap();
     let mut trial = Trial {
         settings,
+        folder,
         disk,
         launcher: Launcher::new(settings),
         rng: Rng::new(settings.seed),
-        oracle: Oracle::new(&settings.folder, settings.seed),
+        oracle: Oracle::new(folder, settings.seed),
         users: Users::default(),
         report: Report::new(name),
         starts: Vec::new(),
@@ -66,6 +64,7 @@ fn run<D: Disk>(settings: &Settings, name: &'static str, disk: D) -> Report {
 
 struct Trial<'a, D> {
     settings: &'a Settings,
+    folder: &'a Path,
     disk: D,
     launcher: Launcher,
     rng: Rng,
@@ -89,7 +88,7 @@ impl<D: Disk> Trial<'_, D> {
             self.open_store();
         }
         self.report.rounds += 1;
-        if round.is_multiple_of(STORE_ROUNDS) || self.rng.chance(EARLY_PERCENT) {
+        if round % STORE_ROUNDS < CREATION_ROUNDS || self.rng.chance(EARLY_PERCENT) {
             return self.early();
         }
         if round % RAW_ROUNDS == RAW_ROUNDS - 1 {
@@ -157,7 +156,7 @@ impl<D: Disk> Trial<'_, D> {
         self.report.add(&self.oracle);
         self.disk.renew();
         self.users = Users::default();
-        self.oracle = Oracle::new(&self.settings.folder, self.rng.next());
+        self.oracle = Oracle::new(self.folder, self.rng.next());
     }
 
     fn finish(mut self) -> Report {
@@ -168,8 +167,71 @@ impl<D: Disk> Trial<'_, D> {
         // An image is unmounted first.
         drop(self.disk);
         if self.report.wrongs.is_empty() {
-            remove(&self.settings.folder);
+            remove(self.folder);
         }
         self.report
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::PathBuf, process::Command};
+
+    use super::*;
+    use crate::{binary, crash::launch::must};
+
+    /// A disk that goes back to what it held at the strike before.
+    struct Forgetful(Folder);
+
+    impl Forgetful {
+        fn kept(&self) -> PathBuf {
+            self.0.0.join("kept")
+        }
+    }
+
+    impl Disk for Forgetful {
+        fn data(&self) -> PathBuf {
+            self.0.data()
+        }
+
+        fn strike(&mut self, id: u32, kill: &mut dyn FnMut()) {
+            self.0.strike(id, kill);
+            let before = self.0.0.join("before");
+            remove(&before);
+            if self.kept().exists() {
+                fs::rename(self.kept(), &before).unwrap();
+            }
+            let copy = |from: PathBuf, to: PathBuf| {
+                must(Command::new("cp").args(["-r", "--sparse=always"]).args([from, to]));
+            };
+            if self.data().exists() {
+                copy(self.data(), self.kept());
+            }
+            if before.exists() {
+                remove(&self.data());
+                copy(before, self.data());
+            }
+        }
+
+        fn renew(&mut self) {
+            self.0.renew();
+        }
+    }
+
+    /// The trial on trial: what was acknowledged is gone, and the store does not know.
+    #[test]
+    fn a_disk_that_forgets_is_found_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            gateway: binary().to_owned(),
+            folder: PathBuf::new(),
+            rounds: 20,
+            seed: 1,
+            clients: 8,
+            until_wrong: true,
+        };
+        let report =
+            run(&settings, "forgetful", folder.path(), Forgetful(Folder(folder.path().join("disk"))));
+        assert!(report.count(Fault::Lost) > 0, "{}\n{}", report.row(), report.words());
     }
 }

@@ -76,7 +76,9 @@ impl Image {
     }
 
     fn mount(&self) {
-        must(Command::new("mount").args(["-t", "ext4", "-o", "loop"]).args([self.file(), self.mount_point()]));
+        must(
+            Command::new("mount").args(["-t", "ext4", "-o", "loop"]).args([self.file(), self.mount_point()]),
+        );
     }
 
     fn unmount(&self) {

@@ -52,11 +52,12 @@ const STOPPED: i32 = 75;
 #[must_use]
 pub fn run(settings: &Settings) -> Report {
     let folder = settings.folder.join("io");
+    fs::create_dir_all(&folder).unwrap();
     let mut trial = Trial {
         settings,
         launcher: Launcher::new(settings),
         rng: Rng::new(settings.seed),
-        oracle: Oracle::new({ fs::create_dir_all(&folder).unwrap(); &folder }, settings.seed),
+        oracle: Oracle::new(&folder, settings.seed),
         users: Users::default(),
         report: Report::new("I/O errors"),
         disk: Folder(folder),
@@ -69,10 +70,10 @@ pub fn run(settings: &Settings) -> Report {
         trial.round(round);
     }
     trial.close_store();
-    let Trial { hit, refused, stopped, mut report, .. } = trial;
+    let Trial { hit, refused, stopped, mut report, disk, .. } = trial;
     report.note = format!("{hit} hit: {refused} refused to start (74), {stopped} stopped by themselves (75)");
     if report.wrongs.is_empty() {
-        remove(&settings.folder);
+        remove(&disk.0);
     }
     report
 }

@@ -100,8 +100,10 @@ impl Trial {
         fs::create_dir_all(&folder).unwrap();
         let mut rng = Rng::new(settings.seed);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-        let mut make = |name: &str, plan, killed| template(&folder.join(name), plan, killed, &runtime, &mut rng);
-        let templates = [make("killed", SMALL, true), make("closed", SMALL, false), make("large", LARGE, false)];
+        let mut make =
+            |name: &str, plan, killed| template(&folder.join(name), plan, killed, &runtime, &mut rng);
+        let templates =
+            [make("killed", SMALL, true), make("closed", SMALL, false), make("large", LARGE, false)];
         Self { folder, rng, runtime, launcher: Launcher::new(settings), templates }
     }
 
@@ -116,11 +118,8 @@ impl Trial {
         copy(&self.templates[at].data, &work);
         let damage = files::damage(&work, part, &mut self.rng).expect("the store lacks this part");
         let known = &self.templates[at].known;
-        let (outcome, what) = if by_process && at == 0 {
-            self.serve(&work, known)
-        } else {
-            open(&work, known, &self.runtime)
-        };
+        let (outcome, what) =
+            if by_process && at == 0 { self.serve(&work, known) } else { open(&work, known, &self.runtime) };
         (outcome, format!("{damage}: {what}"))
     }
 
@@ -131,7 +130,10 @@ impl Trial {
             Err((status, output)) => {
                 let sentences = output.lines().filter(|line| line.starts_with("interlingua serve: ")).count();
                 let said = status.code() == Some(74) && sentences == 1;
-                (if said { Outcome::Refused } else { Outcome::Silent }, format!("{status}: {}", output.trim()))
+                (
+                    if said { Outcome::Refused } else { Outcome::Silent },
+                    format!("{status}: {}", output.trim()),
+                )
             }
         }
     }

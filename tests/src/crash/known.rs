@@ -64,7 +64,8 @@ pub(crate) async fn fill(store: &Arc<EmbeddedStore>, plan: Plan, rng: &mut Rng) 
         Write::Update { before: Arc::clone(before), after: Arc::new(before.changed(&changes, at).unwrap()) }
     });
     known.write(store, plan, rng, changed).await;
-    let gone: Vec<_> = made.iter().skip(1).step_by(10).map(|user| Arc::clone(&known.users[&user.id])).collect();
+    let gone: Vec<_> =
+        made.iter().skip(1).step_by(10).map(|user| Arc::clone(&known.users[&user.id])).collect();
     known.write(store, plan, rng, gone.into_iter().map(|before| Write::Delete { before })).await;
     known
 }
@@ -148,7 +149,11 @@ impl Known {
     async fn read(&self, store: &EmbeddedStore) -> Result<(), Trouble> {
         // An error anywhere is told; so what is silent is remembered until all was read.
         let mut silent = Vec::new();
-        let mut expect = |holds: bool, what: &str| if !holds { silent.push(what.to_owned()) };
+        let mut expect = |holds: bool, what: &str| {
+            if !holds {
+                silent.push(what.to_owned())
+            }
+        };
         let namespace = Namespace::parse("demo-partner").unwrap();
         for namespace in [None, Some(namespace)] {
             let listed = list(store, namespace).await?;
@@ -186,10 +191,7 @@ async fn join(flying: &mut JoinSet<Result<Committed, StoreError>>) {
     }
 }
 
-async fn list(
-    store: &EmbeddedStore,
-    namespace: Option<Namespace>,
-) -> Result<Vec<Arc<User>>, StoreError> {
+async fn list(store: &EmbeddedStore, namespace: Option<Namespace>) -> Result<Vec<Arc<User>>, StoreError> {
     let mut page = Page { after: None, namespace, limit: 1000 };
     let mut all = Vec::new();
     loop {

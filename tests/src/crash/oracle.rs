@@ -138,7 +138,9 @@ impl Op {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Sent {
     /// Acknowledged; as a replay, or not.
-    Acked { replayed: bool },
+    Acked {
+        replayed: bool,
+    },
     Refused,
     /// Answered, but the end is not known.
     Unknown,

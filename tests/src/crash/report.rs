@@ -1,9 +1,6 @@
 //! The table of what was tried, and what came of it.
 
-use std::{
-    fmt::Write as _,
-    sync::atomic::Ordering,
-};
+use std::{fmt::Write as _, sync::atomic::Ordering};
 
 use super::oracle::{Fault, Oracle, Wrong};
 

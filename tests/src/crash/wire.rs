@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::oracle::{Kind, Op, Subject};
-use crate::{party::Party, partner};
+use crate::{partner, party::Party};
 
 /// What a read shows of a user.
 #[derive(Clone, PartialEq, Eq, Debug)]
