@@ -3,6 +3,7 @@
 //! Architecture invariant: nothing else in this crate reads or writes a record in the engine, so nothing
 //! unsealed gets in or out.
 
+mod frozen;
 mod view;
 
 use std::{
@@ -16,17 +17,47 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, Pers
 use gateway_core::StoreError;
 
 use crate::{
+    codec::Reader,
     ledger, lock,
     marker::{self, Marker, Space},
     seal::Sealer,
 };
+pub(crate) use frozen::Frozen;
 pub(crate) use view::View;
 
 const MIB: u64 = 1024 * 1024;
 pub(crate) const META: &str = "meta";
 pub(crate) const USERS: &str = "users";
 pub(crate) const KEYS: &str = "keys";
-const SEQ: &[u8] = b"seq";
+pub(crate) const SEQ: &[u8] = b"seq";
+/// The engine's directory.
+pub(crate) const DATABASE: &str = "users";
+
+/// What every batch says about itself, in `meta/seq`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Stamp {
+    /// Its number: one more than that of the batch before.
+    pub(crate) seq: u64,
+    /// The engine's own sequence number is at least this.
+    pub(crate) floor: u64,
+}
+
+impl Stamp {
+    fn encode(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.seq.to_be_bytes());
+        bytes[8..].copy_from_slice(&self.floor.to_be_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut input = Reader(bytes);
+        let seq = u64::from_be_bytes(input.array()?);
+        let stamp = Self { seq, floor: u64::from_be_bytes(input.array()?) };
+        input.end()?;
+        Some(stamp)
+    }
+}
 
 /// Where a row lies.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -38,7 +69,7 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    fn name(self) -> Cow<'static, str> {
+    pub(crate) fn name(self) -> Cow<'static, str> {
         match self {
             Self::Meta => META.into(),
             Self::Users => USERS.into(),
@@ -152,7 +183,8 @@ impl Engine {
 
     /// Numbers a batch.
     pub(crate) fn put_seq(&self, rows: &mut Rows, seq: u64) -> Result<(), StoreError> {
-        self.put(rows, Place::Meta, SEQ.to_vec(), &seq.to_be_bytes())
+        let stamp = Stamp { seq, floor: self.db.seqno() };
+        self.put(rows, Place::Meta, SEQ.to_vec(), &stamp.encode())
     }
 
     /// Writes rows together, synced to disk on return. After an error nobody knows whether they will
@@ -185,6 +217,14 @@ impl Engine {
     #[cfg(feature = "sabotage-ack-before-sync")]
     pub(crate) fn sync_late(&self) -> fjall::Result<()> {
         self.db.persist(PersistMode::SyncData)
+    }
+
+    /// Moves everything from memory to tables.
+    #[cfg(test)]
+    pub(crate) fn flush(&self) {
+        for keyspace in self.places().into_iter().filter_map(|place| self.keyspace(place)) {
+            keyspace.rotate_memtable_and_wait().unwrap();
+        }
     }
 
     /// An error once the engine has stopped itself, which its own threads may do, too.

@@ -86,9 +86,14 @@ pub(crate) fn first_kept(now: Timestamp) -> u32 {
     hour_of(i64::try_from(kept).unwrap_or(0))
 }
 
+/// When an hour begins.
+pub(crate) fn start(hour: u32) -> Option<Timestamp> {
+    Timestamp::from_unix_timestamp(i64::from(hour) * 3600).ok()
+}
+
 /// The keyspace of an hour: `l_2026010100`.
 pub(crate) fn name(hour: u32) -> String {
-    let at = Timestamp::from_unix_timestamp(i64::from(hour) * 3600).unwrap_or(Timestamp::UNIX_EPOCH);
+    let at = start(hour).unwrap_or(Timestamp::UNIX_EPOCH);
     format!("{PREFIX}{:04}{:02}{:02}{:02}", at.year(), u8::from(at.month()), at.day(), at.hour())
 }
 

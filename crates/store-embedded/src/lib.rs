@@ -6,20 +6,25 @@
 //! One thread commits, many commits a sync; reads never wait for it.
 //!
 //! In the data directory: `lock`, `users/` (the engine), `users.created` (marker and inventory),
-//! `users.acked` (the high-water mark), and `users.tmp/` while it is being created.
+//! `users.acked` (the high-water mark), `users.tmp/` while it is being created, `restore.tmp/` while it is
+//! being restored, and whatever the process that has it open keeps under the name `control`.
 
+mod backup;
 mod cache;
 mod codec;
 mod engine;
 mod error;
 mod index;
+mod journal;
 mod ledger;
 mod maintenance;
+mod manifest;
 mod mark;
 mod marker;
 mod open;
 mod queue;
 mod record;
+mod restore;
 mod scrub;
 mod seal;
 mod stage;
@@ -45,6 +50,7 @@ use gateway_core::{
     UserId, UserStore,
 };
 
+pub use backup::{BackedUp, BackupError};
 pub use error::{OpenError, OpenFault};
 pub use scrub::Scrubbed;
 pub use stats::{BATCH_BOUNDS, Stats};
@@ -151,6 +157,15 @@ impl EmbeddedStore {
         Ok(store)
     }
 
+    /// Makes the high-water mark anew from what is found, where it is lost or damaged: a loss at the end
+    /// can then not be told any more. Returns the last batch.
+    ///
+    /// # Errors
+    /// As [`EmbeddedStore::open`].
+    pub fn repair_mark(dir: &Path, options: Options) -> Result<u64, OpenError> {
+        open::repair_mark(dir, options).map_err(|fault| fault.at(dir))
+    }
+
     fn start(&self, name: &str, body: fn(&Shared)) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || body(&shared))?;
@@ -187,6 +202,25 @@ impl EmbeddedStore {
     /// When the engine cannot read its files.
     pub fn scrub(&self) -> Result<Scrubbed, StoreError> {
         scrub::scrub(&self.shared, None)
+    }
+
+    /// Writes a backup of this moment into a new directory, while commits go on; tells now and then how
+    /// many records it has written. Blocks.
+    ///
+    /// # Errors
+    /// When the directory holds something or cannot be written, or when a record is damaged. Nothing is
+    /// left in its place.
+    pub fn backup(&self, dir: &Path, mut progress: impl FnMut(u64)) -> Result<BackedUp, BackupError> {
+        backup::write(&self.shared, dir, (self.shared.clock)(), &mut progress)
+    }
+
+    /// Makes the store of a backup in a directory that is absent or empty, and reads all of it. Blocks.
+    ///
+    /// # Errors
+    /// When anything of the backup is missing or damaged, or the directory holds something: nothing is
+    /// left in it then.
+    pub fn restore(backup: &Path, dir: &Path, options: Options) -> Result<BackedUp, BackupError> {
+        restore::restore(backup, dir, options)
     }
 
     /// Takes no more commits, finishes those accepted, and makes the high-water mark durable. Reads go

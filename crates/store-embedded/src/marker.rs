@@ -87,7 +87,7 @@ impl Marker {
         sync_dir(dir)
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         out.bytes(MAGIC);
         out.u8(FORMAT);

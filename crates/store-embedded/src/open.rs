@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{self, Read as _},
+    io::{self, Read as _, Write as _},
     panic::{self, AssertUnwindSafe},
     path::Path,
     sync::atomic::AtomicBool,
@@ -18,27 +18,28 @@ use fjall::Database;
 use crate::{
     Options, Shared,
     cache::Cache,
-    engine::{self, Engine, KEYS, META, USERS},
+    engine::{self, DATABASE, Engine, KEYS, META, USERS},
     error::OpenFault,
+    journal::{self, EXTENSION as JOURNAL, Numbers},
     ledger::{self, LiveKeys},
     maintenance::Stop,
+    manifest::{self, CURRENT, KEYSPACES},
     mark::{self, Mark},
     marker::{self, Marker, Space},
     queue::Queue,
+    restore,
     seal::Sealer,
     stats::Counters,
 };
 
-const LOCK: &str = "lock";
-const DATABASE: &str = "users";
+pub(crate) const LOCK: &str = "lock";
+/// Where a process that has the store open may be asked for a backup.
+const CONTROL: &str = "control";
 const NEW: &str = "users.tmp";
-const OURS: [&str; 6] = [LOCK, DATABASE, NEW, marker::NAME, marker::NEW, mark::NAME];
+const OURS: [&str; 7] = [LOCK, CONTROL, DATABASE, NEW, marker::NAME, marker::NEW, mark::NAME];
 /// The engine's own names.
 const VERSION: &str = "version";
-const KEYSPACES: &str = "keyspaces";
 const CATALOGUE: &str = "0";
-const CURRENT: &str = "current";
-const JOURNAL: &str = "jnl";
 
 /// What a directory holds, opened.
 struct Parts {
@@ -46,22 +47,27 @@ struct Parts {
     sealer: Sealer,
     mark: Mark,
     db: Database,
+    /// The last batch of the journals, where they hold any.
+    journaled: Option<u64>,
 }
 
 /// Opens the directory; everything but the threads.
 pub(crate) fn open(dir: &Path, options: Options) -> Result<Shared, OpenFault> {
     claim(dir)?;
-    let lock = take_lock(dir)?;
-    let Parts { marker, sealer, mark, db } = match Marker::read(dir)? {
+    let mut lock = take_lock(dir)?;
+    let Parts { marker, sealer, mark, db, journaled } = match Marker::read(dir)? {
         Some(marker) => reopen(dir, marker, &options)?,
+        None if lock.metadata()?.len() > 0 => return Err(OpenFault::MarkerLost),
         None => create(dir, &options)?,
     };
+    remember(&mut lock)?;
     let engine = Engine::new(db, dir, marker, sealer)?;
     let found = engine.view().seq().map_err(OpenFault::Store)?;
     let acked = mark.acked();
     if found < acked {
         return Err(OpenFault::AcknowledgedLost { acked, found });
     }
+    check_last(journaled, found)?;
     if found > acked {
         // Synced, though never acknowledged: from now on it may be read, so it counts.
         mark.note(found)?;
@@ -81,6 +87,30 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Shared, OpenFault> {
     })
 }
 
+/// Makes the mark anew from what is found, in a store whose mark is lost or damaged; returns the last
+/// batch.
+pub(crate) fn repair_mark(dir: &Path, options: Options) -> Result<u64, OpenFault> {
+    let marker = Marker::read(dir)?.ok_or(OpenFault::MarkerLost)?;
+    let lock = take_lock(dir)?;
+    match Mark::open(dir, marker.store) {
+        Ok(_) => {}
+        Err(OpenFault::Missing(_) | OpenFault::Damaged(_)) => drop(Mark::create(dir, marker.store)?),
+        Err(fault) => return Err(fault),
+    }
+    drop(lock);
+    let shared = open(dir, options)?;
+    shared.mark.sync()?;
+    Ok(shared.mark.acked())
+}
+
+/// The engine must have found what its journals end with.
+fn check_last(journaled: Option<u64>, found: u64) -> Result<(), OpenFault> {
+    match journaled.filter(|last| *last != found) {
+        Some(last) => Err(OpenFault::JournalMisread { last, found }),
+        None => Ok(()),
+    }
+}
+
 /// Makes sure that the directory exists and is ours: by its marker, or, where that is not written yet,
 /// because nothing is in it but what a creation leaves. File systems put `lost+found` into an empty one,
 /// tools a dotted file.
@@ -93,6 +123,9 @@ fn claim(dir: &Path) -> Result<(), OpenFault> {
     }
     if dir.join(marker::NAME).try_exists()? {
         return Ok(());
+    }
+    if dir.join(restore::ASIDE).try_exists()? {
+        return Err(OpenFault::RestoreCutShort);
     }
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name();
@@ -124,7 +157,7 @@ fn is_of_engine(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-fn take_lock(dir: &Path) -> Result<File, OpenFault> {
+pub(crate) fn take_lock(dir: &Path) -> Result<File, OpenFault> {
     let mut options = File::options();
     let file = options.read(true).write(true).create(true).truncate(false).open(dir.join(LOCK))?;
     match file.try_lock() {
@@ -132,6 +165,16 @@ fn take_lock(dir: &Path) -> Result<File, OpenFault> {
         Err(TryLockError::WouldBlock) => Err(OpenFault::Locked),
         Err(TryLockError::Error(error)) => Err(OpenFault::Io(error)),
     }
+}
+
+/// Leaves word in the lock that a store was created: should all the rest be lost, nobody takes the
+/// directory for a new one.
+pub(crate) fn remember(lock: &mut File) -> io::Result<()> {
+    if lock.metadata()?.len() == 0 {
+        lock.write_all(b"a store was created here\n")?;
+        lock.sync_all()?;
+    }
+    Ok(())
 }
 
 /// Creates the store, or finishes a creation that was interrupted anywhere before its marker.
@@ -155,7 +198,7 @@ fn create(dir: &Path, options: &Options) -> Result<Parts, OpenFault> {
     let mark = Mark::create(dir, marker.store)?;
     marker.write(dir)?;
     let sealer = marker.sealer(options.encryption_key.as_ref())?;
-    Ok(Parts { marker, sealer, mark, db })
+    Ok(Parts { marker, sealer, mark, db, journaled: None })
 }
 
 /// Makes an empty database aside and renames it into place when all of it is on disk.
@@ -177,14 +220,14 @@ fn build(dir: &Path) -> Result<(), OpenFault> {
 }
 
 /// A directory that only its owner may enter, so that the engine's files need no care of their own.
-fn private_dir(path: &Path) -> io::Result<()> {
+pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.recursive(true).create(path)
 }
 
-fn sync_tree(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_tree(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         for entry in fs::read_dir(path)? {
             sync_tree(&entry?.path())?;
@@ -244,7 +287,12 @@ fn reopen(dir: &Path, mut marker: Marker, options: &Options) -> Result<Parts, Op
     let sealer = marker.sealer(options.encryption_key.as_ref())?;
     check_files(dir, &marker)?;
     let mark = Mark::open(dir, marker.store)?;
-    let db = open_database(&dir.join(DATABASE), options)?;
+    let database = dir.join(DATABASE);
+    manifest::check(&database)?;
+    let numbers = Numbers { sealer: &sealer, meta: meta_number(&marker)? };
+    let journals = journal::check(&database, &numbers, mark.acked())?;
+    journals.cut()?;
+    let db = open_database(&database, options)?;
     let mut found = Vec::new();
     for name in db.list_keyspace_names() {
         found.push(engine::space(&db.keyspace(&name, || engine::settings(&name))?));
@@ -262,7 +310,13 @@ fn reopen(dir: &Path, mut marker: Marker, options: &Options) -> Result<Parts, Op
         marker.spaces.extend(found);
         marker.write(dir)?;
     }
-    Ok(Parts { marker, sealer, mark, db })
+    Ok(Parts { marker, sealer, mark, db, journaled: journals.last })
+}
+
+/// The engine's number of the keyspace `meta`.
+fn meta_number(marker: &Marker) -> Result<u64, OpenFault> {
+    let meta = marker.spaces.iter().find(|space| space.name == META);
+    meta.and_then(|space| space.folder.parse().ok()).ok_or(OpenFault::Damaged(marker::NAME))
 }
 
 /// Every file without which the engine would silently start anew.

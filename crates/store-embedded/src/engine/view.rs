@@ -7,7 +7,7 @@ use std::{borrow::Cow, ops::Bound, sync::Arc};
 use fjall::Readable as _;
 use gateway_core::{LedgerRecord, Namespace, Page, Status, StoreError, UniqueKey, User, UserId};
 
-use super::{Engine, Place, SEQ, fault};
+use super::{Engine, Place, SEQ, Stamp, fault};
 use crate::{
     index,
     ledger::Row,
@@ -39,8 +39,7 @@ impl<'a> View<'a> {
         let Some(plain) = self.get(Place::Meta, SEQ)? else {
             return Ok(0);
         };
-        let seq = plain.as_slice().try_into().map(u64::from_be_bytes);
-        seq.ok().ok_or(StoreError::Damaged("batch number"))
+        Stamp::decode(&plain).map(|stamp| stamp.seq).ok_or(StoreError::Damaged("batch number"))
     }
 
     pub(crate) fn user(&self, id: UserId) -> Result<Option<Stored>, StoreError> {
@@ -200,13 +199,18 @@ impl<'a> View<'a> {
 
     fn unseal<'b>(&self, place: Place, key: &[u8], sealed: &'b [u8]) -> Result<Cow<'b, [u8]>, StoreError> {
         let plain = self.engine.sealer.open(&place.name(), key, sealed);
-        plain.ok_or(StoreError::Damaged(match place {
-            Place::Meta => "batch number",
-            Place::Users => "user",
-            Place::Keys => "index row",
-            Place::Hour(_) => "ledger record",
-        }))
+        plain.ok_or_else(|| damaged(place))
     }
+}
+
+/// What a record that fails its seal is told as.
+pub(super) fn damaged(place: Place) -> StoreError {
+    StoreError::Damaged(match place {
+        Place::Meta => "batch number",
+        Place::Users => "user",
+        Place::Keys => "index row",
+        Place::Hour(_) => "ledger record",
+    })
 }
 
 fn decode_user(plain: &[u8]) -> Result<Stored, StoreError> {

@@ -142,3 +142,27 @@ async fn a_deletion_takes_the_answers_of_its_own_batch() {
     let record = answer(&store, &bench.guard(1, None), bench.now()).await.unwrap();
     assert_eq!(record.answer, None);
 }
+
+/// A clock far ahead when the store opens, and right again later.
+#[tokio::test]
+async fn nothing_is_purged_when_the_clock_is_far_ahead_at_the_start() {
+    let bench = Bench::new();
+    let guard = bench.guard(1, None);
+    {
+        let store = bench.open();
+        done(&store, bench.commit(None, vec![guard.clone()])).await;
+        tick(&store.shared, &mut Pace::default(), Instant::now());
+    }
+    bench.pass(Duration::days(400));
+    {
+        let store = bench.open();
+        let mut pace = Pace::of(&store.shared.engine.hours());
+        for second in 0..3 {
+            tick(&store.shared, &mut pace, Instant::now() + std::time::Duration::from_secs(second));
+        }
+        assert_eq!(answer(&store, &guard, bench.now()).await, None, "expired by that clock");
+    }
+    bench.pass(Duration::days(-400));
+    let store = bench.open();
+    assert_eq!(answer(&store, &guard, bench.now()).await, Some(guard.record));
+}

@@ -1,6 +1,8 @@
 //! Tests of the store as a whole, over directories of their own.
 
+mod backup;
 mod commit;
+mod damage;
 mod fault;
 mod ledger;
 mod open;

@@ -20,6 +20,13 @@ fn folder(bench: &Bench, name: &str) -> std::path::PathBuf {
     bench.raw(|db| db.keyspace(name, fjall::KeyspaceCreateOptions::default).unwrap().path().to_owned())
 }
 
+/// Writes past the journal, in which every batch is numbered.
+fn overwrite(users: &fjall::Keyspace, id: UserId, bytes: Vec<u8>) {
+    let mut ingestion = users.start_ingestion().unwrap();
+    ingestion.write(id.as_bytes(), bytes).unwrap();
+    ingestion.finish().unwrap();
+}
+
 #[tokio::test]
 async fn everything_is_there_after_reopening() {
     let bench = Bench::new();
@@ -55,13 +62,16 @@ fn creation_goes_on_from_every_point_where_it_was_cut_short() {
     drop(whole.open());
     let steps: [(&str, &[&str]); 5] = [
         ("nothing", &[]),
-        ("the lock", &["lock"]),
-        ("part of the new database", &["lock", "users"]),
-        ("the database in place", &["lock", "users"]),
-        ("the mark", &["lock", "users", "users.acked"]),
+        ("the lock", &[]),
+        ("part of the new database", &["users"]),
+        ("the database in place", &["users"]),
+        ("the mark", &["users", "users.acked"]),
     ];
     for (step, names) in steps {
         let bench = Bench::new();
+        if step != "nothing" {
+            fs::write(bench.path().join("lock"), "").unwrap();
+        }
         for name in names {
             let (from, to) = (whole.path().join(name), bench.path().join(name));
             if from.is_dir() {
@@ -154,6 +164,21 @@ async fn a_mark_without_a_database_is_refused() {
     fs::remove_file(bench.path().join("users.created")).unwrap();
     fs::remove_dir_all(bench.path().join("users")).unwrap();
     assert!(matches!(bench.refused(), OpenFault::MarkerLost));
+}
+
+/// Also where nothing was ever written to it.
+#[test]
+fn a_lock_that_remembers_a_store_is_refused_alone() {
+    let bench = Bench::new();
+    drop(bench.open());
+    drop(bench.open());
+    for name in ["users.created", "users.acked"] {
+        fs::remove_file(bench.path().join(name)).unwrap();
+        assert!(matches!(bench.refused(), OpenFault::MarkerLost));
+    }
+    fs::remove_dir_all(bench.path().join("users")).unwrap();
+    assert!(matches!(bench.refused(), OpenFault::MarkerLost));
+    assert_eq!(fs::read_dir(bench.path()).unwrap().count(), 1);
 }
 
 #[tokio::test]
@@ -261,6 +286,25 @@ async fn one_torn_slot_of_the_mark_does_no_harm() {
 }
 
 #[tokio::test]
+async fn a_mark_is_made_anew_from_what_is_there() {
+    let bench = Bench::new();
+    filled(&bench).await;
+    let repaired = || EmbeddedStore::repair_mark(bench.path(), bench.options()).unwrap();
+    assert_eq!(repaired(), 1, "also where it is whole");
+    fs::remove_file(bench.path().join("users.acked")).unwrap();
+    let missing = EmbeddedStore::open(bench.path(), bench.options()).unwrap_err().to_string();
+    assert!(missing.contains("users.acked is missing") && missing.contains("--repair-mark"), "{missing}");
+    assert_eq!(repaired(), 1);
+    fs::write(bench.path().join("users.acked"), vec![0; 8192]).unwrap();
+    let damaged = EmbeddedStore::open(bench.path(), bench.options()).unwrap_err().to_string();
+    assert!(damaged.contains("users.acked is damaged") && damaged.contains("--repair-mark"), "{damaged}");
+    assert_eq!(repaired(), 1);
+    let store = bench.open();
+    assert_eq!(store.stats().acked_seq, 1);
+    assert!(store.user(id(1)).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn an_encrypted_store_opens_with_its_key_only() {
     let bench = Bench::new();
     let keyed = |key| Options { encryption_key: key, ..bench.options() };
@@ -292,7 +336,7 @@ async fn a_damaged_record_is_never_given_out_nor_built_upon() {
         let mut bytes = users.get(one.id.as_bytes()).unwrap().unwrap().to_vec();
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
-        users.insert(one.id.as_bytes(), bytes).unwrap();
+        overwrite(&users, one.id, bytes);
     });
     let store = bench.open();
     let damaged = |result: Result<_, StoreError>| matches!(result, Err(StoreError::Damaged(_)));
@@ -330,7 +374,7 @@ async fn a_record_in_the_place_of_another_is_damaged() {
     bench.raw(|db| {
         let users = db.keyspace("users", fjall::KeyspaceCreateOptions::default).unwrap();
         let bytes = users.get(id(1).as_bytes()).unwrap().unwrap();
-        users.insert(id(2).as_bytes(), bytes).unwrap();
+        overwrite(&users, id(2), bytes.to_vec());
     });
     let store = bench.open();
     assert!(matches!(store.user(id(2)).await, Err(StoreError::Damaged(_))));
