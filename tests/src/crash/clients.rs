@@ -45,6 +45,9 @@ struct Pools {
     own: Mutex<BTreeMap<usize, Vec<Arc<Subject>>>>,
 }
 
+/// A write, and the user it is for.
+type Request = (Arc<Subject>, Arc<Op>);
+
 /// What clients share.
 struct Common {
     oracle: Arc<Oracle>,
@@ -52,7 +55,7 @@ struct Common {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
     /// The latest request of each dialect: another client sends it, too, while it is in flight.
-    hot: [Mutex<Option<(Arc<Subject>, Arc<Op>)>>; 4],
+    hot: [Mutex<Option<Request>>; 4],
 }
 
 impl Clients {

@@ -1,6 +1,6 @@
 //! Kills and power cuts: a life under load, its end at a random moment, and a check by the next life.
 
-use std::{fs, process::Stdio, sync::Arc, time::Duration};
+use std::{fs, path::Path, process::Stdio, sync::Arc, time::Duration};
 
 use super::{
     Fault, Report, Settings, check,
