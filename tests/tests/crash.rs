@@ -25,7 +25,7 @@ fn assert_kept(settings: &Settings, report: &Report) {
 
 #[test]
 fn what_was_acknowledged_survives_kill_9() {
-    let (_folder, settings) = settings(15);
+    let (_folder, settings) = settings(14);
     let report = crash::kill(&settings);
     assert_kept(&settings, &report);
     assert!(report.acked > 200, "too little was acknowledged to mean anything: {}", report.row());
@@ -33,7 +33,7 @@ fn what_was_acknowledged_survives_kill_9() {
 
 #[test]
 fn damaged_files_are_refused_or_told() {
-    let (_folder, settings) = settings(60);
+    let (_folder, settings) = settings(40);
     for report in crash::flips(&settings) {
         assert_kept(&settings, &report);
         assert!(report.rounds > 0, "{} was left out", report.name);

@@ -29,7 +29,7 @@ const PROCESS_ROUNDS: usize = 20;
 /// A journal, and no more.
 const SMALL: Plan = Plan { users: 200, document: 64, batch: 8 };
 /// Tables, blobs and journals.
-const LARGE: Plan = Plan { users: 3000, document: 8000, batch: 256 };
+const LARGE: Plan = Plan { users: 1200, document: 16_000, batch: 256 };
 
 /// What a damaged store did.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
