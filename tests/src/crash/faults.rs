@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Fault, Report, Settings, check,
+    Fault, Report, Settings, Wrong, check,
     clients::{Clients, Users},
     disk::{Disk as _, Folder, remove},
     launch::{Launcher, signal},
@@ -38,17 +38,20 @@ const KINDS: [(&str, &str, bool); 14] = [
     ("mkdir", "ENOSPC", false),
     ("ftruncate", "EIO", false),
 ];
-/// A store is kept for so many rounds; the first of them create it.
+/// A store is kept for so many rounds.
 const STORE_ROUNDS: usize = 12;
 /// The longest load of a round.
 const LOAD: Duration = Duration::from_millis(500);
-/// The last rounds of a store are not told to stop: the gateway ends by itself.
-const LEFT_ALONE: usize = 100;
+/// Of so many rounds, one is not told to stop: the gateway ends by itself.
+const LEFT_ALONE: usize = 50;
+/// So many rounds at most for each fault that is met.
+const TRIES: usize = 3;
 /// `EX_IOERR` and `EX_TEMPFAIL`, as the README has them.
 const REFUSED: i32 = 74;
 const STOPPED: i32 = 75;
 
-/// One fault a round, each kind in turn, each time one call later.
+/// One fault a round, each kind in turn, each time one call later; from the first call of a new store
+/// again when there was no such call. Only faults that were met count.
 #[must_use]
 pub fn run(settings: &Settings) -> Report {
     let folder = settings.folder.join("io");
@@ -61,17 +64,23 @@ pub fn run(settings: &Settings) -> Report {
         users: Users::default(),
         report: Report::new("I/O errors"),
         disk: Folder(folder),
-        hit: 0,
+        nth: [1; KINDS.len()],
+        tries: 0,
         refused: 0,
         stopped: 0,
     };
     trial.disk.renew();
-    for round in 0..settings.rounds {
-        trial.round(round);
+    while trial.report.rounds < settings.rounds && trial.tries < TRIES * settings.rounds {
+        trial.round();
     }
     trial.close_store();
-    let Trial { hit, refused, stopped, mut report, disk, .. } = trial;
-    report.note = format!("{hit} hit: {refused} refused to start (74), {stopped} stopped by themselves (75)");
+    let Trial { refused, stopped, mut report, disk, .. } = trial;
+    report.note =
+        format!("{refused} refused to start (74), {stopped} stopped writing (75), the rest served on");
+    if report.rounds < settings.rounds {
+        let what = format!("only {} of {} faults were met", report.rounds, settings.rounds);
+        report.wrongs.push(Wrong { fault: Fault::Other, what });
+    }
     if report.wrongs.is_empty() {
         remove(&disk.0);
     }
@@ -86,24 +95,24 @@ struct Trial<'a> {
     oracle: Arc<Oracle>,
     users: Users,
     report: Report,
-    /// Rounds in which the fault was met, and how the gateway ended then.
-    hit: usize,
+    /// Which call of each kind fails next; 0 for the first of a new store.
+    nth: [usize; KINDS.len()],
+    /// Rounds, also those in which no fault was met.
+    tries: usize,
+    /// How the gateway ended.
     refused: usize,
     stopped: usize,
 }
 
 impl Trial<'_> {
-    fn round(&mut self, round: usize) {
-        if round > 0 && round.is_multiple_of(STORE_ROUNDS) {
-            self.close_store();
-            self.report.add(&self.oracle);
-            self.disk.renew();
-            self.users = Users::default();
-            self.oracle = Oracle::new(&self.disk.0, self.rng.next());
+    fn round(&mut self) {
+        let kind = self.tries % KINDS.len();
+        if self.nth[kind] == 0 || self.tries % STORE_ROUNDS == STORE_ROUNDS - 1 {
+            self.renew();
         }
-        self.report.rounds += 1;
-        let (call, error, on_files) = KINDS[round % KINDS.len()];
-        let nth = 1 + round / KINDS.len();
+        self.tries += 1;
+        let (call, error, on_files) = KINDS[kind];
+        let nth = self.nth[kind].max(1);
         let mut arguments = vec![
             format!("--trace={call}"),
             format!("--inject={call}:error={error}:when={nth}"),
@@ -112,14 +121,24 @@ impl Trial<'_> {
         if on_files {
             arguments.extend(self.files().into_iter().map(|path| format!("--trace-path={}", path.display())));
         }
-        let what = format!("round {round}, {error} at {call} {nth}");
+        let what = format!("{error} at {call} {nth}");
         let launched = Process::launch(&mut self.launcher.traced(&self.disk.data(), &arguments));
         let hit = match launched {
-            Ok(process) => self.load(process, &what, round),
+            Ok(process) => self.load(process, &what),
             Err((status, output)) => self.refusal(status, &output, &what),
         };
-        self.hit += usize::from(hit);
+        self.nth[kind] = if hit { nth + 1 } else { 0 };
+        self.report.rounds += usize::from(hit);
         self.verify();
+    }
+
+    fn renew(&mut self) {
+        if self.tries > 0 {
+            self.close_store();
+        }
+        self.disk.renew();
+        self.users = Users::default();
+        self.oracle = Oracle::new(&self.disk.0, self.rng.next());
     }
 
     fn log(&self) -> PathBuf {
@@ -165,7 +184,7 @@ impl Trial<'_> {
 
     /// A gateway that meets it under load stops writing; the oracle tells whether it acknowledges any
     /// more.
-    fn load(&mut self, process: Process, what: &str, round: usize) -> bool {
+    fn load(&mut self, process: Process, what: &str) -> bool {
         let begun = Instant::now();
         self.oracle.restarted();
         let clients =
@@ -175,7 +194,7 @@ impl Trial<'_> {
         }
         clients.stop();
         let stopped = process.admin("/readyz").1.contains("fault");
-        let (status, output) = if stopped && round % LEFT_ALONE == LEFT_ALONE - 1 {
+        let (status, output) = if stopped && self.tries % LEFT_ALONE == 0 {
             process.finish()
         } else {
             signal(process.id(), "TERM");
