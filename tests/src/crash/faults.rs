@@ -194,7 +194,7 @@ impl Trial<'_> {
         }
         clients.stop();
         let stopped = process.admin("/readyz").1.contains("fault");
-        let (status, output) = if stopped && self.tries % LEFT_ALONE == 0 {
+        let (status, output) = if stopped && self.tries.is_multiple_of(LEFT_ALONE) {
             process.finish()
         } else {
             signal(process.id(), "TERM");
