@@ -201,3 +201,34 @@ async fn list(store: &EmbeddedStore, namespace: Option<Namespace>) -> Result<Vec
         all.extend(users);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The trial on trial: a store that lacks something, or has something else, is found out.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_missing_or_other_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(open(folder.path()).unwrap());
+        let plan = Plan { users: 20, document: 16, batch: 4 };
+        let mut known = fill(&store, plan, &mut Rng::new(1)).await;
+        known.verify(&store).await.unwrap();
+
+        let (key, record) = known.ledger.pop_first().unwrap();
+        let missing = LedgerKey([9; 16]);
+        known.ledger.insert(missing, record.clone());
+        assert!(matches!(known.verify(&store).await, Err(Trouble::Silent(_))), "a key is missing");
+        known.ledger.remove(&missing);
+        known.ledger.insert(key, LedgerRecord { answer: Some(Arc::from(*b"other")), ..record });
+        assert!(matches!(known.verify(&store).await, Err(Trouble::Silent(_))), "a key replays other bytes");
+        known.ledger.remove(&key);
+        known.verify(&store).await.unwrap();
+
+        let user = known.users.first_entry().unwrap();
+        let city = [Change::set(Attr::City, Value::text("Liège"))];
+        let other = Arc::new(user.get().changed(&city, known.at).unwrap());
+        *user.into_mut() = other;
+        assert!(matches!(known.verify(&store).await, Err(Trouble::Silent(_))), "a user is older");
+    }
+}
