@@ -3,6 +3,7 @@
 
 pub mod bad_inputs;
 pub mod canary;
+pub mod crash;
 pub mod fuzz;
 mod inside;
 pub mod partner;

@@ -71,7 +71,7 @@ impl Party {
         }
     }
 
-    fn target(self, user: Uuid) -> String {
+    pub(crate) fn target(self, user: Uuid) -> String {
         let users = match self {
             Self::Partner => "/partner/v1/users",
             Self::Update => "/social/proj1234/users",
@@ -81,7 +81,7 @@ impl Party {
         format!("{users}/{user}")
     }
 
-    fn request(self, method: &str, target: String, key: Option<Uuid>, body: String) -> RawRequest {
+    pub(crate) fn request(self, method: &str, target: String, key: Option<Uuid>, body: String) -> RawRequest {
         let authorization = match self {
             Self::Partner | Self::Update => "Bearer demo-service-token",
             Self::JsonApi => "Bearer demo-access-token",

@@ -47,13 +47,19 @@ impl Process {
     /// Starts one, and waits until it listens.
     #[must_use]
     pub fn start(bed: &Bed) -> Self {
-        let mut child = Command::new(binary())
-            .args(["serve", "--config"])
-            .arg(bed.config())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(binary());
+        command.args(["serve", "--config"]).arg(bed.config());
+        Self::launch(&mut command)
+            .unwrap_or_else(|(status, output)| panic!("the gateway did not start: {status}\n{output}"))
+    }
+
+    /// Starts one by this command, and waits until it listens; with its exit status and all that it
+    /// printed where it does not.
+    ///
+    /// # Errors
+    /// When it ends before it listens.
+    pub fn launch(command: &mut Command) -> Result<Self, (ExitStatus, String)> {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
         let errors = read_on(BufReader::new(child.stderr.take().unwrap()), Arc::clone(&output));
         let mut lines = BufReader::new(child.stdout.take().unwrap());
@@ -63,7 +69,8 @@ impl Process {
             let start = banner.len();
             if lines.read_line(&mut banner).unwrap() == 0 {
                 errors.join().unwrap();
-                panic!("the gateway did not start:\n{banner}\n{}", output.lock().unwrap());
+                let status = child.wait().unwrap();
+                return Err((status, banner + &output.lock().unwrap()));
             }
             let line = banner[start..].trim();
             address = address.or_else(|| address_in(line, "listening on "));
@@ -71,7 +78,8 @@ impl Process {
         }
         output.lock().unwrap().push_str(&banner);
         let rest = read_on(lines, Arc::clone(&output));
-        Self { child, address: address.unwrap(), admin: admin.unwrap(), output, readers: vec![rest, errors] }
+        let readers = vec![rest, errors];
+        Ok(Self { child, address: address.unwrap(), admin: admin.unwrap(), output, readers })
     }
 
     /// All that it has printed and logged so far, in whole lines.

@@ -1,6 +1,7 @@
 //! `interlingua serve`: from a configuration to a running gateway, and to its end.
 
 use std::{
+    io,
     net::SocketAddr,
     process::ExitCode,
     sync::{
@@ -18,7 +19,7 @@ use hyper::body::Incoming;
 use store_embedded::{EmbeddedStore, Health};
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 
@@ -121,8 +122,15 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
     let draining = Arc::new(AtomicBool::new(false));
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
-    let watching =
-        tokio::spawn(wait_for_the_end(Arc::clone(&gateway), Arc::clone(&exit), Arc::clone(&draining), stop));
+    // Heard from here on: whoever reads the banner may send one at once.
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let watching = tokio::spawn(wait_for_the_end(
+        Arc::clone(&gateway),
+        Arc::clone(&exit),
+        Arc::clone(&draining),
+        stop,
+        signals,
+    ));
     let control = tokio::spawn(control::serve(data, Arc::clone(&gateway), stopped.clone()));
     let limits = listener_limits(&server);
     let admin_limits = ListenerLimits {
@@ -142,11 +150,16 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
     stop_admin.send_replace(true);
     watching.abort();
     reloading.abort();
-    let closed = tokio::task::spawn_blocking(move || gateway.store().close());
+    let closing = Arc::clone(&gateway);
+    let closed = tokio::task::spawn_blocking(move || closing.store().close());
     for ended in [closed.await, admin.await, control.await] {
         if let Err(error) = ended {
             tracing::error!(%error, "a task fell while stopping");
         }
+    }
+    // A fault that nobody has looked at yet, or that closing met, is one, too.
+    if gateway.store().health() == Health::Poisoned {
+        exit.store(TEMPORARY, Ordering::Relaxed);
     }
     tracing::info!("stopped");
     Ok(ExitCode::from(exit.load(Ordering::Relaxed)))
@@ -237,9 +250,10 @@ async fn wait_for_the_end(
     exit: Arc<AtomicU8>,
     draining: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
+    signals: (io::Result<Signal>, io::Result<Signal>),
 ) {
     let signals = async {
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        match signals {
             (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
                 _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
                 _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),

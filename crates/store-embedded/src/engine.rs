@@ -195,7 +195,12 @@ impl Engine {
         if let Some(error) = lock(&self.fault).as_mut().and_then(|fault| fault()) {
             return Err(error);
         }
-        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
+        let durability = if cfg!(feature = "sabotage-ack-before-sync") {
+            PersistMode::Buffer
+        } else {
+            PersistMode::SyncData
+        };
+        let mut batch = self.db.batch().durability(Some(durability));
         for ((place, key), value) in rows.0 {
             let Some(keyspace) = self.keyspace(place) else {
                 continue;
@@ -206,6 +211,12 @@ impl Engine {
             }
         }
         batch.commit()
+    }
+
+    /// The sync that a sabotaged [`Engine::apply`] leaves out.
+    #[cfg(feature = "sabotage-ack-before-sync")]
+    pub(crate) fn sync_late(&self) -> fjall::Result<()> {
+        self.db.persist(PersistMode::SyncData)
     }
 
     /// Moves everything from memory to tables.

@@ -140,6 +140,9 @@ impl EmbeddedStore {
     /// When anything that was written is missing or damaged, when another process has the directory
     /// open, or when it is not ours. Display is one sentence for the operator.
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
+        if cfg!(any(feature = "sabotage-ack-before-write", feature = "sabotage-ack-before-sync")) {
+            tracing::warn!("this build is sabotaged: it acknowledges what is not durable");
+        }
         let fault = |fault: OpenFault| fault.at(dir);
         #[cfg(test)]
         let maintained = options.maintained;

@@ -33,6 +33,7 @@ pub(crate) struct Stage<'a> {
 }
 
 /// What a batch changes outside of the engine, once it is durable.
+#[cfg_attr(feature = "sabotage-ack-before-write", derive(Default))]
 pub(crate) struct Staged {
     users: HashMap<UserId, Stored>,
     owners: HashMap<UniqueKey, Option<UserId>>,

@@ -60,11 +60,19 @@ fn serve(shared: &Shared, jobs: Vec<Job>, seq: u64) -> u64 {
         answer(shared, verdicts);
         return seq;
     }
+    #[cfg(feature = "sabotage-ack-before-write")]
+    let (staged, verdicts) = {
+        staged.publish(shared);
+        answer(shared, verdicts);
+        (crate::stage::Staged::default(), Vec::new())
+    };
     match shared.engine.apply(rows) {
         Ok(()) => {
             shared.counters.synced_batches.fetch_add(1, Ordering::Relaxed);
             staged.publish(shared);
             answer(shared, verdicts);
+            #[cfg(feature = "sabotage-ack-before-sync")]
+            shared.engine.sync_late().unwrap_or_else(|error| shared.poison("a late sync failed", &error));
             if let Err(error) = shared.mark.note(seq + 1) {
                 shared.poison("the high-water mark cannot be written", &error);
             }
