@@ -5,6 +5,7 @@ mod inside;
 pub mod partner;
 pub mod party;
 mod process;
+pub mod wire;
 
 use std::{
     fs,
