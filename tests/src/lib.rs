@@ -3,8 +3,9 @@
 
 mod inside;
 pub mod partner;
-pub mod party;
+mod party;
 mod process;
+pub mod watched;
 pub mod wire;
 
 use std::{
@@ -15,7 +16,9 @@ use std::{
 
 use gateway_testkit::cases::{self, CaseFile};
 pub use inside::Inside;
+pub use party::Party;
 pub use process::{Process, Socket, binary};
+pub use watched::Watched;
 
 /// Now, for clients that sign.
 #[must_use]

@@ -1,11 +1,11 @@
 //! The gateway as a process of its own, over the embedded store.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::OnceLock,
+    sync::{Arc, Mutex, OnceLock},
     thread::JoinHandle,
 };
 
@@ -39,7 +39,8 @@ pub struct Process {
     pub address: SocketAddr,
     /// Where `/readyz` and its like are.
     pub admin: SocketAddr,
-    output: Vec<JoinHandle<String>>,
+    output: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
@@ -53,31 +54,35 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut errors = child.stderr.take().unwrap();
-        let errors = std::thread::spawn(move || {
-            let mut text = String::new();
-            errors.read_to_string(&mut text).unwrap();
-            text
-        });
+        let output = Arc::new(Mutex::new(String::new()));
+        let errors = read_on(BufReader::new(child.stderr.take().unwrap()), Arc::clone(&output));
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut banner = String::new();
         let (mut address, mut admin) = (None, None);
         while address.is_none() || admin.is_none() {
             let start = banner.len();
             if lines.read_line(&mut banner).unwrap() == 0 {
-                let errors = errors.join().unwrap();
-                panic!("the gateway did not start:\n{banner}\n{errors}");
+                errors.join().unwrap();
+                panic!("the gateway did not start:\n{banner}\n{}", output.lock().unwrap());
             }
             let line = banner[start..].trim();
             address = address.or_else(|| address_in(line, "listening on http://"));
             admin = admin.or_else(|| address_in(line, "admin on http://"));
         }
-        let rest = std::thread::spawn(move || {
-            let mut text = banner;
-            lines.read_to_string(&mut text).unwrap();
-            text
-        });
-        Self { child, address: address.unwrap(), admin: admin.unwrap(), output: vec![rest, errors] }
+        output.lock().unwrap().push_str(&banner);
+        let rest = read_on(lines, Arc::clone(&output));
+        Self { child, address: address.unwrap(), admin: admin.unwrap(), output, readers: vec![rest, errors] }
+    }
+
+    /// All that it has printed and logged so far, in whole lines.
+    #[must_use]
+    pub fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
+    }
+
+    /// True until it has ended.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// The process id.
@@ -104,14 +109,24 @@ impl Process {
     #[must_use]
     pub fn finish(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().unwrap();
-        let output = self.output.drain(..).map(|reader| reader.join().unwrap()).collect();
-        (status, output)
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        (status, self.output())
     }
 
     /// A transport to its mounts.
     #[must_use]
     pub fn socket(&self) -> Socket {
         Socket { address: self.address }
+    }
+
+    /// Sends one request on a connection of its own.
+    ///
+    /// # Errors
+    /// Of the socket, or for an answer that is no HTTP.
+    pub fn send(&self, request: &RawRequest) -> Result<RawResponse, String> {
+        client::send(self.address, request)
     }
 
     /// A GET at the admin listener: status and body.
@@ -131,6 +146,16 @@ impl Drop for Process {
             let _status = self.child.wait();
         }
     }
+}
+
+fn read_on(mut from: impl BufRead + Send + 'static, into: Arc<Mutex<String>>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut line = Vec::new();
+        while from.read_until(b'\n', &mut line).unwrap() > 0 {
+            into.lock().unwrap().push_str(std::str::from_utf8(&line).unwrap());
+            line.clear();
+        }
+    })
 }
 
 fn address_in(line: &str, marker: &str) -> Option<SocketAddr> {

@@ -1,7 +1,6 @@
 //! Bad input below the dialects, from the catalogue: what is refused, and that nothing else happens.
 
-use gateway_testkit::client::Connection;
-use tests::{Bed, Process, partner, root, wire::raw};
+use tests::{Bed, Watched, root, wire::raw};
 
 /// The mounts of the other tests, and one that has a host.
 const HOSTED: &str = r#"
@@ -18,34 +17,25 @@ token = "demo-service-token"
 project = "proj1234"
 "#;
 
-fn commits(process: &Process) -> u64 {
-    let metrics = process.admin("/metrics").1;
-    let line = metrics.lines().find_map(|line| line.strip_prefix("interlingua_store_commits_total "));
-    line.unwrap().parse().unwrap()
+fn bed() -> Bed {
+    Bed::with(&format!("{}{HOSTED}", include_str!("../src/mounts.toml")))
 }
 
 fn play(file: &str) {
-    let bed = Bed::with(&format!("{}{HOSTED}", include_str!("../src/mounts.toml")));
-    let process = Process::start(&bed);
+    let mut watched = Watched::start(&bed());
+    watched.mark(raw::CANARY);
     let cases = raw::load(&root().join("tests/bad-inputs").join(file));
     let mut failures = Vec::new();
     for (nth, case) in cases.iter().enumerate() {
-        let before = commits(&process);
-        let mut played = case.play(process.address, nth);
-        let writes = commits(&process) - before;
+        let before = watched.written();
+        let mut played = case.play(watched.process().address, nth);
+        let writes = watched.written().commits - before.commits;
         if played.is_ok() && writes != case.writes {
             played = Err(format!("{writes} writes"));
         }
         failures.extend(played.err().map(|why| format!("{} ({}): {why}", case.id, case.name)));
     }
-    let mut good = Connection::open(process.address).unwrap();
-    assert_eq!(good.send(&partner::create("after-all", None)).unwrap().status, 201);
-    let metrics = process.admin("/metrics").1;
-    let (status, log) = process.stop();
-    assert!(status.success(), "{log}");
-    for text in [&metrics, &log] {
-        assert!(!text.contains(raw::CANARY), "{text}");
-    }
+    failures.extend(watched.stop());
     assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), cases.len(), failures.join("\n"));
 }
 

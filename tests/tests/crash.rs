@@ -9,7 +9,7 @@ use std::{
 };
 
 use gateway_testkit::client::{Connection, RawRequest, RawResponse};
-use tests::{Bed, Process, party::Party};
+use tests::{Bed, Party, Process};
 use uuid::Uuid;
 
 const CYCLES: usize = 20;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Barrier};
 
 use gateway_testkit::client::{Connection, RawResponse};
-use tests::{Bed, Process, partner, party::Party};
+use tests::{Bed, Party, Process, partner};
 use uuid::Uuid;
 
 const CLIENTS: usize = 50;

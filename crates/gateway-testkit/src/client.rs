@@ -106,8 +106,24 @@ impl Connection {
     /// # Errors
     /// Of the socket, or for an answer that is no HTTP.
     pub fn send(&mut self, request: &RawRequest) -> Result<RawResponse, String> {
+        self.write(&encode(request))?;
+        self.read(request.method == "HEAD")
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// Of the socket.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.stream.get_mut().write_all(bytes).map_err(|error| error.to_string())
+    }
+
+    /// Reads the next answer; one to HEAD has no body.
+    ///
+    /// # Errors
+    /// Of the socket, or for an answer that is no HTTP.
+    pub fn read(&mut self, to_head: bool) -> Result<RawResponse, String> {
         let said = |error: std::io::Error| error.to_string();
-        self.stream.get_mut().write_all(&encode(request)).map_err(said)?;
         let mut line = String::new();
         self.stream.read_line(&mut line).map_err(said)?;
         let status =
@@ -122,11 +138,22 @@ impl Connection {
         }
         let mut answer = RawResponse { status, headers, body: Vec::new() };
         let length = answer.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-        if request.method != "HEAD" {
+        if !to_head {
             answer.body = vec![0; length];
             self.stream.read_exact(&mut answer.body).map_err(said)?;
         }
         Ok(answer)
+    }
+
+    /// What has been read and belongs to no answer; nothing while client and server are in step.
+    #[must_use]
+    pub fn left_over(&self) -> &[u8] {
+        self.stream.buffer()
+    }
+
+    /// True if the server has closed, as it does soon after an answer with `Connection: close`.
+    pub fn is_closed(&mut self) -> bool {
+        matches!(self.stream.fill_buf(), Ok([]))
     }
 
     /// The socket, for what this client does not do.
@@ -143,7 +170,9 @@ pub fn send(address: SocketAddr, request: &RawRequest) -> Result<RawResponse, St
     Connection::open(address).map_err(|error| error.to_string())?.send(request)
 }
 
-fn encode(request: &RawRequest) -> Vec<u8> {
+/// The bytes of a request.
+#[must_use]
+pub fn encode(request: &RawRequest) -> Vec<u8> {
     let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.target);
     let given = |wanted: &str| request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
     if !given("host") {
