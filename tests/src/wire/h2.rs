@@ -127,6 +127,8 @@ impl Client {
         let mut client = Self { stream, received: Vec::new(), next: 1, answers_pings: true };
         client.send(PREFACE);
         client.send(&frame(kind::SETTINGS, 0, 0, &payload));
+        // The connection's window is never in the way; a stream's is the settings' business.
+        client.send(&frame(kind::WINDOW_UPDATE, 0, 0, &0x4000_0000_u32.to_be_bytes()));
         client
     }
 
