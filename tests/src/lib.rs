@@ -1,6 +1,8 @@
 //! The bed that the tests of the whole stand on: one configuration, run in this process over the
 //! memory store, or as a process of its own over the embedded store.
 
+pub mod bad_inputs;
+pub mod canary;
 mod inside;
 pub mod partner;
 mod party;

@@ -30,8 +30,8 @@ pub struct Watched {
 pub struct Written {
     /// Commits answered as done.
     pub commits: u64,
-    /// The sequence number of the last batch.
-    pub batch: u64,
+    /// Batches synced; counted before their commits are answered.
+    pub batches: u64,
 }
 
 impl Watched {
@@ -70,7 +70,7 @@ impl Watched {
         };
         Written {
             commits: figure("interlingua_store_commits_total"),
-            batch: figure("interlingua_store_acknowledged_batch"),
+            batches: figure("interlingua_store_syncs_total"),
         }
     }
 

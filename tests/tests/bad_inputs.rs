@@ -1,7 +1,45 @@
 //! Bad inputs, each at a gateway process under watch.
 
-use tests::{Bed, Party, Watched};
+use std::fs;
+
+use tests::{
+    Bed, Party, Watched,
+    bad_inputs::{self, Group, Runner},
+    root,
+};
 use uuid::Uuid;
+
+fn groups() -> Vec<Group> {
+    bad_inputs::GROUPS.map(bad_inputs::group).into()
+}
+
+#[test]
+fn every_bad_input_is_answered_as_it_should_be() {
+    let mut runner = Runner::start();
+    let mut wrong: Vec<_> = groups().iter().flat_map(|group| runner.run(group)).collect();
+    wrong.extend(runner.stop());
+    assert!(wrong.is_empty(), "{} complaints:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_bad_input_of_the_collection_is_listed() {
+    let wrong = bad_inputs::against_the_collection(&groups(), &bad_inputs::dialects());
+    assert!(wrong.is_empty(), "{} complaints:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// What is overridden and what is not run, with the reasons: rewritten by `INTERLINGUA_UPDATE=1`.
+#[test]
+fn the_list_in_the_readme_is_fresh() {
+    let path = root().join("tests/bad-inputs/README.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, _) = text.split_once("| group |").unwrap();
+    let fresh = before.to_owned() + &bad_inputs::report(&groups(), &bad_inputs::dialects());
+    if std::env::var_os("INTERLINGUA_UPDATE").is_some() {
+        fs::write(&path, &fresh).unwrap();
+    } else {
+        assert_eq!(text, fresh, "{} is stale", path.display());
+    }
+}
 
 /// A watch that sees nothing would let every case pass.
 #[test]

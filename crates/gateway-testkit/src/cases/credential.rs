@@ -1,10 +1,11 @@
-//! Credentials in headers: `$JWT({…})` and `$BASIC(user:password)`.
+//! Credentials in headers: `$JWT({…})`, `$TOKEN({…})` and `$BASIC(user:password)`.
 
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use hmac::{Hmac, KeyInit, Mac};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use time::UtcDateTime;
@@ -20,6 +21,11 @@ pub fn credential(value: &str, now: UtcDateTime) -> String {
     if let Some((before, claims)) = value.split_once("$JWT(") {
         let claims = claims.strip_suffix(')').unwrap_or_else(|| panic!("$JWT( is not closed"));
         return format!("{before}{}", token(claims, now));
+    }
+    if let Some((before, bent)) = value.split_once("$TOKEN(") {
+        let bent = bent.strip_suffix(')').unwrap_or_else(|| panic!("$TOKEN( is not closed"));
+        let bent: Bent = serde_json::from_str(bent).unwrap_or_else(|error| panic!("$TOKEN({bent}): {error}"));
+        return format!("{before}{}", bent.token(now));
     }
     match value.split_once("$BASIC(") {
         Some((before, pair)) => {
@@ -47,14 +53,68 @@ fn token(claims: &str, now: UtcDateTime) -> String {
             members.insert(name.to_owned(), json!(at + seconds));
         }
     }
-    let signed = format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#),
-        URL_SAFE_NO_PAD.encode(claims.to_string())
-    );
-    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-    mac.update(signed.as_bytes());
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+    let bent = Bent { payload: Some(claims.to_string()), ..Bent::default() };
+    bent.token(now)
+}
+
+/// A token that is bent: `$TOKEN({…})` says how.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Bent {
+    /// The header.
+    header: Value,
+    /// The claims beside `sub`, `scope`, `iat` and `exp`, which are good ones.
+    claims: Value,
+    /// The payload, instead of claims.
+    payload: Option<String>,
+    /// The payload is sent as UTF-16.
+    utf16: bool,
+    /// The secret that signs.
+    secret: String,
+    /// How the parts stand: `$H`, `$P` and `$S` are the base64url of header, payload and signature,
+    /// `$STD` and `$ZERO` that of the signature in the other alphabet, and of 64 zero bytes.
+    form: String,
+}
+
+impl Default for Bent {
+    fn default() -> Self {
+        Self {
+            header: json!({"alg": "HS256", "typ": "JWT"}),
+            claims: json!({}),
+            payload: None,
+            utf16: false,
+            secret: SECRET.into(),
+            form: "$H.$P.$S".into(),
+        }
+    }
+}
+
+impl Bent {
+    fn token(&self, now: UtcDateTime) -> String {
+        let at = now.unix_timestamp();
+        let mut good = json!({"sub": "a", "scope": "user:users:write", "iat": at, "exp": at + LIFETIME_S});
+        good.as_object_mut().unwrap().extend(self.claims.as_object().unwrap().clone());
+        let payload = self.payload.clone().unwrap_or_else(|| good.to_string());
+        let payload = match self.utf16 {
+            false => payload.into_bytes(),
+            true => payload.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+        };
+        let header = URL_SAFE_NO_PAD.encode(self.header.to_string());
+        let payload = URL_SAFE_NO_PAD.encode(payload);
+        let signature = self.signature(&header, &payload);
+        self.form
+            .replace("$H", &header)
+            .replace("$P", &payload)
+            .replace("$STD", &STANDARD.encode(&signature))
+            .replace("$S", &URL_SAFE_NO_PAD.encode(&signature))
+            .replace("$ZERO", &URL_SAFE_NO_PAD.encode([0; 64]))
+    }
+
+    fn signature(&self, header: &str, payload: &str) -> Vec<u8> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).unwrap();
+        mac.update(format!("{header}.{payload}").as_bytes());
+        mac.finalize().into_bytes().to_vec()
+    }
 }
 
 #[cfg(test)]
