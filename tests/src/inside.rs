@@ -1,14 +1,18 @@
 //! The gateway in this process, over the memory store.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use gateway::{
     clock::Clock,
-    config,
+    config::{self, Server},
+    live::Live,
     metrics::Metrics,
-    mount::Mount,
-    service::{Gateway, Limits},
+    service::Gateway,
 };
 use gateway_testkit::{
     cases::Transport,
@@ -19,6 +23,9 @@ use http::{HeaderName, HeaderValue};
 use http_body_util::{BodyExt, Full};
 
 use crate::Bed;
+
+/// Who sends, where no socket has another end.
+const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 /// A gateway without sockets.
 pub struct Inside {
@@ -38,9 +45,10 @@ impl Inside {
     pub fn at(bed: &Bed, clock: Clock) -> Self {
         let config = config::load(&bed.config(), &config::Overrides::default());
         let config = config.unwrap_or_else(|report| panic!("{report}"));
-        let mounts = config.mounts.into_iter().map(Mount::new).collect();
-        let limits = Limits { body: Duration::from_secs(5), work: Duration::from_secs(20) };
-        let gateway = Gateway::new(MemoryStore::default(), mounts, limits, clock, Metrics::new().unwrap());
+        let (body_timeout, request_timeout) = (Duration::from_secs(5), Duration::from_secs(20));
+        let server = Server { body_timeout, request_timeout, ..config.server };
+        let live = Live::new(config.mounts, &server);
+        let gateway = Gateway::new(MemoryStore::default(), live, clock, Metrics::new().unwrap());
         Self { gateway }
     }
 }
@@ -56,7 +64,7 @@ impl Transport for Inside {
                 .headers_mut()
                 .append(name, HeaderValue::from_bytes(value.as_bytes()).map_err(|_invalid| "header value")?);
         }
-        let response = self.gateway.handle(built).await;
+        let response = self.gateway.handle(PEER, built).await;
         let (head, body) = response.into_parts();
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();

@@ -1,6 +1,6 @@
 //! The admin listener: `/livez`, `/readyz`, `/metrics`.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -18,7 +18,7 @@ pub struct Admin {
 }
 
 impl Respond for Admin {
-    async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn respond(&self, _: SocketAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
         self.answer(request.method(), request.uri().path())
     }
 }

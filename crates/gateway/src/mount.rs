@@ -22,8 +22,8 @@ const UNKNOWN_MAX_BYTES: usize = 32;
 pub struct Mount {
     /// As configured.
     pub config: MountConfig,
-    limiters: HashMap<Arc<str>, DefaultDirectRateLimiter>,
-    unknown: Mutex<BTreeSet<String>>,
+    limiters: HashMap<Arc<str>, Arc<DefaultDirectRateLimiter>>,
+    unknown: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl AsRef<MountConfig> for Mount {
@@ -36,19 +36,25 @@ impl Mount {
     /// Makes a mount ready.
     #[must_use]
     pub fn new(config: MountConfig) -> Self {
-        let limiter = |limit: RateLimit| {
-            let period = limit.per / limit.requests.get();
-            Quota::with_period(period)
-                .map(|quota| DefaultDirectRateLimiter::direct(quota.allow_burst(limit.burst)))
-        };
         let limiters = config.rate_limit.map_or_else(HashMap::new, |limit| {
-            config
-                .clients
-                .iter()
-                .filter_map(|name| limiter(limit).map(|limiter| (Arc::clone(name), limiter)))
-                .collect()
+            let of = |name: &Arc<str>| limiter(limit).map(|limiter| (Arc::clone(name), limiter));
+            config.clients.iter().filter_map(of).collect()
         });
-        Self { config, limiters, unknown: Mutex::default() }
+        Self { config, limiters, unknown: Arc::default() }
+    }
+
+    /// The same mount by a newer configuration: what its clients have used of an unchanged limit
+    /// counts on, and so do the unknown names it has seen.
+    #[must_use]
+    pub fn renewed(&self, config: MountConfig) -> Self {
+        let is_same = config.rate_limit == self.config.rate_limit;
+        let mut renewed = Self { unknown: Arc::clone(&self.unknown), ..Self::new(config) };
+        for (name, limiter) in &mut renewed.limiters {
+            if let Some(kept) = self.limiters.get(name).filter(|_| is_same) {
+                *limiter = Arc::clone(kept);
+            }
+        }
+        renewed
     }
 
     /// Counts a request against its client's rate (decision 21).
@@ -78,4 +84,9 @@ impl Mount {
             "other".to_owned()
         }
     }
+}
+
+fn limiter(limit: RateLimit) -> Option<Arc<DefaultDirectRateLimiter>> {
+    let quota = Quota::with_period(limit.per / limit.requests.get())?;
+    Some(Arc::new(DefaultDirectRateLimiter::direct(quota.allow_burst(limit.burst))))
 }

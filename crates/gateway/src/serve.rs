@@ -27,13 +27,16 @@ use crate::{
     admin::Admin,
     cli::{self, printer, sign},
     clock,
-    config::{Config, StoreConfig},
-    demo, log,
+    config::{Config, Overrides, StoreConfig},
+    demo,
+    live::Live,
+    log,
     metrics::Metrics,
-    mount::Mount,
+    reload::{Reloader, Told},
     server::{self, ListenerLimits, Respond},
-    service::{Gateway, Limits},
+    service::Gateway,
     store_metrics,
+    tls::Tls,
     vault::Vault,
 };
 
@@ -52,16 +55,17 @@ const ADMIN_CONNECTIONS: usize = 64;
 struct Failure(String, u8);
 
 impl<S: UserStore> Respond for Gateway<S> {
-    async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        self.handle(request).await
+    async fn respond(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        self.handle(peer, request).await
     }
 }
 
-/// Serves until SIGTERM or SIGINT, or until the store falls.
+/// Serves until SIGTERM or SIGINT, or until the store falls. The overrides are those that the
+/// configuration was loaded with.
 #[must_use]
-pub fn run(config: Config) -> ExitCode {
+pub fn run(config: Config, overrides: Overrides) -> ExitCode {
     let served = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(serve(config)),
+        Ok(runtime) => runtime.block_on(serve(config, overrides)),
         Err(error) => Err(Failure(format!("the runtime does not start: {error}"), cli::IO_FAILURE)),
     };
     served.unwrap_or_else(|Failure(why, code)| {
@@ -70,7 +74,7 @@ pub fn run(config: Config) -> ExitCode {
     })
 }
 
-async fn serve(config: Config) -> Result<ExitCode, Failure> {
+async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure> {
     let _log = log::init(&config.log);
     let listener = bind(config.server.listen).await?;
     let admin_listener = bind(config.server.admin).await?;
@@ -79,13 +83,21 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
         let seeded = demo::seed(&store, clock::now()).await;
         seeded.map_err(|error| Failure(format!("the demo's user: {error}"), cli::IO_FAILURE))?;
     }
-    let metrics = Metrics::new().map_err(|error| Failure(format!("metrics: {error}"), cli::IO_FAILURE))?;
+    let metrics = Metrics::new().map_err(unregistered)?;
     let banner = banner(&config, &listener, &admin_listener);
-    let (server, mounts) = (config.server, config.mounts.into_iter().map(Mount::new).collect());
-    let limits = Limits { body: server.body_timeout, work: server.request_timeout };
+    let tls = config.tls.clone().map(|terms| Tls::new(terms, &metrics)).transpose().map_err(unregistered)?;
+    let told = Told::new(&metrics).map_err(unregistered)?;
+    let live = Live::new(config.mounts.clone(), &config.server);
     let vault = Vault::new(config.secrets_key.as_ref());
-    let gateway = Gateway::new(store, mounts, limits, Arc::new(clock::now), metrics).with_vault(vault);
+    let gateway = Gateway::new(store, live, Arc::new(clock::now), metrics).with_vault(vault);
     let gateway = Arc::new(gateway);
+    let server = config.server.clone();
+    // From here on SIGHUP does not end the process.
+    let hangup = signal(SignalKind::hangup())
+        .map_err(|error| Failure(format!("SIGHUP cannot be received: {error}"), cli::IO_FAILURE))?;
+    let reloader =
+        Reloader { gateway: Arc::clone(&gateway), tls: tls.clone(), started: config, overrides, told };
+    let reloading = tokio::spawn(reloader.run(hangup));
 
     let exit = Arc::new(AtomicU8::new(0));
     let draining = Arc::new(AtomicBool::new(false));
@@ -97,13 +109,14 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let admin_limits =
         ListenerLimits { header, connections: ADMIN_CONNECTIONS, drain: Duration::from_secs(1) };
     let admin = Arc::new(admin(&gateway, &draining));
-    let admin = tokio::spawn(server::serve(admin_listener, admin, admin_limits, admin_stopped));
+    let admin = tokio::spawn(server::serve(admin_listener, admin, admin_limits, None, admin_stopped));
     let _told = printer::out(&banner);
     let limits = ListenerLimits { header, connections: server.max_connections, drain: server.drain_timeout };
-    server::serve(listener, Arc::clone(&gateway), limits, stopped).await;
+    server::serve(listener, Arc::clone(&gateway), limits, tls, stopped).await;
 
     stop_admin.send_replace(true);
     watching.abort();
+    reloading.abort();
     let closed = tokio::task::spawn_blocking(move || gateway.store().close());
     for ended in [closed.await, admin.await] {
         if let Err(error) = ended {
@@ -112,6 +125,10 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     }
     tracing::info!("stopped");
     Ok(ExitCode::from(exit.load(Ordering::Relaxed)))
+}
+
+fn unregistered(error: prometheus::Error) -> Failure {
+    Failure(format!("metrics: {error}"), cli::IO_FAILURE)
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -139,8 +156,9 @@ async fn open(config: &StoreConfig) -> Result<EmbeddedStore, Failure> {
 fn banner(config: &Config, listener: &TcpListener, admin: &TcpListener) -> String {
     let address = |listener: &TcpListener, configured| listener.local_addr().unwrap_or(configured);
     let listen = address(listener, config.server.listen);
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
     let mut lines = vec![
-        format!("interlingua {} listening on http://{listen}", env!("CARGO_PKG_VERSION")),
+        format!("interlingua {} listening on {scheme}://{listen}", env!("CARGO_PKG_VERSION")),
         format!("admin on http://{} (/livez /readyz /metrics)", address(admin, config.server.admin)),
     ];
     for mount in &config.mounts {

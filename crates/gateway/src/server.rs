@@ -3,6 +3,7 @@
 
 use std::{
     convert::Infallible,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -22,6 +23,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
+
+use crate::tls::{self, Tls};
 
 /// The most header lines of a request.
 const MAX_HEADERS: usize = 64;
@@ -46,10 +49,17 @@ pub struct ListenerLimits {
     pub drain: Duration,
 }
 
+/// A connection, whom it is with, and its place among the open ones.
+type Accepted = (TcpStream, SocketAddr, OwnedSemaphorePermit);
+
 /// Something that answers requests, whatever they are.
 pub trait Respond: Send + Sync + 'static {
-    /// Answers one.
-    fn respond(&self, request: Request<Incoming>) -> impl Future<Output = Response<Full<Bytes>>> + Send;
+    /// Answers one; `peer` is the socket's other end.
+    fn respond(
+        &self,
+        peer: SocketAddr,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
 }
 
 /// Serves until `stop` turns true and every request that was accepted is answered, or the time to
@@ -58,14 +68,15 @@ pub async fn serve<R: Respond>(
     listener: TcpListener,
     responder: Arc<R>,
     limits: ListenerLimits,
+    tls: Option<Tls>,
     mut stop: watch::Receiver<bool>,
 ) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
     let stopping = Arc::new(AtomicBool::new(false));
-    let builder = connection_builder(limits);
-    let open = |accepted: Option<(TcpStream, OwnedSemaphorePermit)>| {
-        let Some((stream, place)) = accepted else { return };
+    let builder = Arc::new(connection_builder(limits));
+    let open = |accepted: Option<Accepted>| {
+        let Some((stream, peer, place)) = accepted else { return };
         let begun = Arc::new(AtomicBool::new(false));
         let service = {
             let (responder, stopping, begun) =
@@ -73,16 +84,17 @@ pub async fn serve<R: Respond>(
             service_fn(move |request| {
                 begun.store(true, Ordering::Relaxed);
                 let (responder, stopping) = (Arc::clone(&responder), Arc::clone(&stopping));
-                async move { Ok::<_, Infallible>(answer(&*responder, &stopping, request).await) }
+                async move { Ok::<_, Infallible>(answer(&*responder, &stopping, peer, request).await) }
             })
         };
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
+        let (builder, watcher, tls) = (Arc::clone(&builder), graceful.watcher(), tls.clone());
         tokio::spawn(async move {
             let _place = place;
+            let Some(stream) = tls::open(tls.as_ref(), stream).await else { return };
+            let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
             tokio::select! {
                 // An error here is the client's: a broken head or a closed socket.
-                _ended = connection => {}
+                _ended = watcher.watch(connection) => {}
                 () = never_began(begun, limits.header) => {}
             }
         });
@@ -107,8 +119,8 @@ pub async fn serve<R: Respond>(
     // a connection that was read nothing from is closed without an answer, so it gets time to be read.
     if let Ok(listener) = listener.into_std() {
         while let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-            let Ok((stream, _)) = listener.accept() else { break };
-            open(adopt(stream).map(|stream| (stream, place)));
+            let Ok((stream, peer)) = listener.accept() else { break };
+            open(adopt(stream).map(|stream| (stream, peer, place)));
         }
     }
     tokio::time::sleep(LINGER).await;
@@ -137,16 +149,13 @@ fn connection_builder(limits: ListenerLimits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<Accepted> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => {
+        Ok((stream, peer)) => {
             // Answers are one write each; without this the kernel may hold the last part back.
             stream.set_nodelay(true).ok()?;
-            Some((stream, place))
+            Some((stream, peer, place))
         }
         Err(error) => {
             tracing::warn!(%error, "cannot accept a connection");
@@ -164,10 +173,11 @@ fn adopt(stream: std::net::TcpStream) -> Option<TcpStream> {
 async fn answer<R: Respond>(
     responder: &R,
     stopping: &AtomicBool,
+    peer: SocketAddr,
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
     let version = request.version();
-    let mut response = responder.respond(request).await;
+    let mut response = responder.respond(peer, request).await;
     if stopping.load(Ordering::Relaxed) && version <= Version::HTTP_11 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -3,8 +3,9 @@
 //! [`Gateway::handle`] observes: it routes, times, renders every failure through the mount's
 //! dialect, logs once and counts. The stops inside it (`stops.rs`) are plain code with `?`.
 
-use std::time::Duration;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use gateway_core::{Error, ErrorKind, LedgerKey, Timestamp, UserId, UserStore};
 use gateway_dialect::{Answer, Hygiene, Occasion};
@@ -16,10 +17,11 @@ use uuid::Uuid;
 use crate::{
     admit::{catch_panic, drain},
     clock::Clock,
-    config::routing::longest_prefix,
+    live::Live,
     metrics::Metrics,
     mount::Mount,
     queue::Queues,
+    shed::Load,
     vault::Vault,
     watch::{Trace, Watch},
 };
@@ -36,8 +38,9 @@ pub struct Limits {
 /// The mounts, and the store behind them.
 pub struct Gateway<S> {
     pub(crate) store: S,
-    mounts: Vec<Mount>,
-    pub(crate) limits: Limits,
+    /// A request takes it once, and keeps what it took until its end.
+    live: ArcSwap<Live>,
+    pub(crate) load: Load,
     clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) vault: Vault,
@@ -50,6 +53,9 @@ pub struct Gateway<S> {
 /// A request that came to a mount.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrival<'r> {
+    pub(crate) live: &'r Live,
+    /// The socket's other end.
+    pub(crate) peer: SocketAddr,
     pub(crate) mount: &'r Mount,
     pub(crate) head: &'r Parts,
     /// The raw target, as sent.
@@ -66,12 +72,12 @@ pub(crate) struct Arrival<'r> {
 impl<S: UserStore> Gateway<S> {
     /// A gateway over a store.
     #[must_use]
-    pub fn new(store: S, mounts: Vec<Mount>, limits: Limits, clock: Clock, metrics: Metrics) -> Self {
+    pub fn new(store: S, live: Live, clock: Clock, metrics: Metrics) -> Self {
         let vault = Vault::default();
         Self {
             store,
-            mounts,
-            limits,
+            live: ArcSwap::from_pointee(live),
+            load: Load::default(),
             clock,
             metrics,
             vault,
@@ -96,21 +102,38 @@ impl<S: UserStore> Gateway<S> {
         &self.metrics
     }
 
-    /// Answers a request. Never fails: whatever goes wrong is an answer.
-    pub async fn handle<B>(&self, request: http::Request<B>) -> Response<Full<Bytes>>
+    /// The configuration that new requests are served by.
+    pub fn live(&self) -> Arc<Live> {
+        self.live.load_full()
+    }
+
+    /// Serves new requests by another configuration; those under way end by theirs.
+    pub fn swap(&self, live: Live) {
+        self.live.store(Arc::new(live));
+    }
+
+    /// How many requests are under way.
+    pub fn in_flight(&self) -> usize {
+        self.load.taken()
+    }
+
+    /// Answers a request of a peer. Never fails: whatever goes wrong is an answer.
+    pub async fn handle<B>(&self, peer: SocketAddr, request: http::Request<B>) -> Response<Full<Bytes>>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
+        let live = self.live();
         let (head, body) = request.into_parts();
         let request_id = &*Uuid::new_v4().as_hyphenated().to_string();
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-        let route = self.route(&head);
+        let route = live.route(&head);
         let mount = route.map(|(mount, ..)| mount);
         let mut watch = Watch::begin(&self.metrics, mount, &head, request_id);
         let answer = match route {
             Some((mount, prefix, path)) => {
                 let now = (self.clock)();
-                let arrival = Arrival { mount, head: &head, target, prefix, path, now, request_id };
+                let (live, head) = (&*live, &head);
+                let arrival = Arrival { live, peer, mount, head, target, prefix, path, now, request_id };
                 self.answer(arrival, body, &mut watch.trace).await
             }
             None => {
@@ -121,14 +144,6 @@ impl<S: UserStore> Gateway<S> {
         };
         watch.end(answer.status);
         finish(answer, &head, mount.map(|mount| (mount, request_id)))
-    }
-
-    fn route<'s>(&'s self, head: &'s Parts) -> Option<(&'s Mount, &'s str, &'s str)> {
-        let host =
-            head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).or_else(|| head.uri.host());
-        let path = head.uri.path();
-        let (mount, prefix) = longest_prefix(&self.mounts, host, path)?;
-        Some((mount, prefix, &path[prefix.len()..]))
     }
 
     /// The answer of a mount: everything that goes wrong in it is rendered here.

@@ -1,6 +1,8 @@
 //! The stops of a request in a mount, in the order of decision 2. Whatever fails here is answered
 //! in the dialect.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use gateway_auth::Presented;
 use gateway_core::{Caller, Error, ErrorKind, Namespace, Operation, Reach, UserStore};
@@ -16,6 +18,7 @@ use crate::{
     mount::Mount,
     once::Claims,
     service::{Arrival, Gateway},
+    shed::Place,
     watch::Trace,
 };
 
@@ -24,6 +27,8 @@ pub(crate) struct Visit<'a> {
     pub(crate) mount: &'a Mount,
     pub(crate) site: Site<'a>,
     pub(crate) target: Target<'a>,
+    /// Whose failures are counted, where they are.
+    client: Option<IpAddr>,
 }
 
 impl<S: UserStore> Gateway<S> {
@@ -45,24 +50,47 @@ impl<S: UserStore> Gateway<S> {
                 return refused;
             }
         };
-        if let Err(missing) = config.authenticator.precheck(&head.headers, target.route.verb == Verb::Get) {
-            drain(body);
-            return Err(missing);
-        }
-        let body = read_body(&head.headers, body, config.max_body_bytes, self.limits.body).await?;
+        let (_place, client) = match self.admit(&arrival, &target) {
+            Ok(admitted) => admitted,
+            Err(refused) => {
+                drain(body);
+                return Err(refused);
+            }
+        };
+        let limits = arrival.live.limits;
+        let body = read_body(&head.headers, body, config.max_body_bytes, limits.body).await?;
         let reach = reach(&config.namespace, &target);
         let base = config.public_prefix.as_deref().unwrap_or(arrival.prefix);
         let (now, request_id) = (arrival.now, arrival.request_id);
         let site = Site { reach: &reach, unknown_fields: config.unknown_fields, base, now, request_id };
-        let visit = Visit { mount: arrival.mount, site, target };
+        let visit = Visit { mount: arrival.mount, site, target, client };
         let work = self.work(&visit, arrival, &body, trace);
-        match tokio::time::timeout(self.limits.work, work).await {
+        match tokio::time::timeout(limits.work, work).await {
             Ok(result) => result,
             Err(_elapsed) if trace.committing => {
                 Err(Error::new(ErrorKind::UnknownOutcome).retry_after(1).cause("deadline"))
             }
             Err(_elapsed) => Err(Error::new(ErrorKind::Unavailable).retry_after(1).cause("deadline")),
         }
+    }
+
+    /// What refuses a request before anything is spent on it: too many at once, a client that guesses
+    /// credentials, none at all.
+    fn admit(
+        &self,
+        arrival: &Arrival<'_>,
+        target: &Target<'_>,
+    ) -> Result<(Place<'_>, Option<IpAddr>), Error> {
+        let (live, headers) = (arrival.live, &arrival.head.headers);
+        let overload = || Error::new(ErrorKind::Unavailable).retry_after(1).cause("overload");
+        let place = self.load.enter(live.max_requests).ok_or_else(overload)?;
+        let mut client = None;
+        if let Some(failed_auth) = &live.failed_auth {
+            client = live.proxies.client(arrival.peer.ip(), headers);
+            client.map_or(Ok(()), |client| failed_auth.check(client))?;
+        }
+        arrival.mount.config.authenticator.precheck(headers, target.route.verb == Verb::Get)?;
+        Ok((place, client))
     }
 
     /// From authentication on, within the deadline.
@@ -79,7 +107,14 @@ impl<S: UserStore> Gateway<S> {
         let target = public.as_deref().unwrap_or(arrival.target);
         let route = visit.target.route;
         let presented = Presented { method, target, headers, body, is_read: route.verb == Verb::Get };
-        let caller = config.authenticator.authenticate(&presented, arrival.now).wait().await?;
+        let identified = config.authenticator.authenticate(&presented, arrival.now).wait().await;
+        if let (Err(error), Some(limiter), Some(client)) =
+            (&identified, &arrival.live.failed_auth, visit.client)
+            && error.kind == ErrorKind::BadCredential
+        {
+            limiter.failed(client);
+        }
+        let caller = identified?;
         config.dialect.authorize(&visit.site, &caller, &visit.target)?;
         trace.namespace = visit.site.reach.namespace().cloned();
         visit.mount.admit(&caller)?;

@@ -114,9 +114,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn obey(command: Command) -> Result<ExitCode, ExitCode> {
     match command {
         Command::Serve { file, listen, admin, data } => {
-            let config = file.load(&Overrides { listen, admin, data })?;
+            let overrides = Overrides { listen, admin, data };
+            let config = file.load(&overrides)?;
             warn(&config);
-            Ok(serve::run(config))
+            Ok(serve::run(config, overrides))
         }
         Command::Check { file } => {
             let config = file.load(&Overrides::default())?;

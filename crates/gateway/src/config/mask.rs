@@ -173,6 +173,8 @@ fn is_secret(name: &str) -> bool {
     closest(&name, NAMES).is_some()
         || NAMES.iter().any(|secret| name.strip_suffix(secret).is_some_and(|rest| rest.ends_with('_')))
         || name.ends_with("_key")
+        // The path of a TLS key, where its content may have been put by mistake.
+        || name == "key"
 }
 
 #[cfg(test)]
@@ -198,6 +200,7 @@ mod tests {
             ("api-key = \"hunter2\"", "api-key = \"*******\""),
             ("webhook_secret = \"hunter2\"", "webhook_secret = \"*******\""),
             ("client = [{ name = \"a\", api_key = \"b\" }]", "client = [{ name = \"a\", api_key = \"*\" }]"),
+            ("key = \"-----BEGIN\"", "key = \"**********\""),
             ("prefix = \"/token\"", "prefix = \"/token\""),
             ("allow_short_secrets = \"yes\"", "allow_short_secrets = \"yes\""),
             ("listen = \"secret\"", "listen = \"secret\""),

@@ -4,6 +4,7 @@
 //! file system.
 
 mod file;
+mod files;
 mod mask;
 mod mounts;
 mod prefix;
@@ -11,6 +12,7 @@ mod report;
 pub mod routing;
 mod secrets;
 mod tables;
+mod tls;
 
 use std::{
     cell::RefCell,
@@ -26,11 +28,11 @@ use gateway_auth::Authenticator;
 use gateway_core::Reach;
 use gateway_dialect::{Dialect, Options, UnknownFields};
 
-use crate::cors::Cors;
+use crate::{cors::Cors, forwarded::Proxies, tls::Terms};
 
 use self::{report::Mistake, secrets::Secrets};
 
-pub use self::report::Report;
+pub use self::{files::Files, report::Report};
 
 /// Where the configuration is, unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "config/interlingua.toml";
@@ -39,8 +41,12 @@ pub const DEFAULT_PATH: &str = "config/interlingua.toml";
 pub struct Config {
     /// The file that it was read from.
     pub path: PathBuf,
+    /// The files that it was read from, secrets included.
+    pub files: Files,
     /// The listeners and their limits.
     pub server: Server,
+    /// The certificate that clients are met with; `None` for plain HTTP.
+    pub tls: Option<Terms>,
     /// How to log.
     pub log: Log,
     /// Where users live.
@@ -76,6 +82,14 @@ pub struct Server {
     pub max_body_bytes: usize,
     /// How many connections are open at once.
     pub max_connections: usize,
+    /// How many requests are under way at once.
+    pub max_requests: usize,
+    /// Whose word on the client's address is believed.
+    pub proxies: Proxies,
+    /// How often a peer may fail to prove who it is.
+    pub failed_auth_limit: Option<RateLimit>,
+    /// Whether a changed file is taken without being told to.
+    pub watch: bool,
 }
 
 /// How to log.
@@ -210,12 +224,23 @@ pub struct Overrides {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, Report> {
+    let secrets = Secrets::default();
+    secrets.note(path);
+    let read = read(path, overrides, &secrets);
+    let files = secrets.into_files();
+    match read {
+        Ok(config) => Ok(Config { files, ..config }),
+        Err(report) => Err(report.with_files(files)),
+    }
+}
+
+fn read(path: &Path, overrides: &Overrides, secrets: &Secrets) -> Result<Config, Report> {
     let text = file::read(path)?;
     let name = path.display().to_string();
     let entries = file::parse(&text).map_err(|mistakes| Report::new(&name, &text, mistakes))?;
-    let (problems, secrets) = (RefCell::default(), Secrets::default());
-    let mut root = Options::new(entries.clone(), 0..0, &problems, &secrets);
-    let tables = tables::read(&mut root, overrides);
+    let problems = RefCell::default();
+    let mut root = Options::new(entries.clone(), 0..0, &problems, secrets);
+    let tables = tables::read(&mut root, overrides, secrets);
     let read = mounts::read(&mut root, &text, tables.server.max_body_bytes);
     root.finish();
     secrets.look_for_digests(&text);
@@ -229,11 +254,13 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, Report> {
         return Err(Report::new(&name, &text, mistakes).masked(&entries));
     }
     let uses_demo_credentials = secrets.used_demo();
-    let mut warnings = secrets.into_warnings();
+    let mut warnings = secrets.take_warnings();
     warnings.extend(read.warnings);
     Ok(Config {
         path: path.to_owned(),
+        files: Files::default(),
         server: tables.server,
+        tls: tables.tls,
         log: tables.log,
         store: tables.store,
         secrets_key: tables.secrets_key,

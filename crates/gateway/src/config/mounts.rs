@@ -89,7 +89,7 @@ fn one(
     let namespace = options.required_text("namespace");
     let cors = Cors::read(&mut options);
     let max_body_bytes = size(&mut options, "max_body_bytes", BODY_BYTES).unwrap_or(max_body_bytes);
-    let rate_limit = rate_limit(&mut options);
+    let rate_limit = rate_limit(&mut options, "rate_limit");
     let replay_protection = options.flag("replay_protection", false);
     let public_prefix = options
         .text("public_prefix")
@@ -184,8 +184,8 @@ fn mount_namespace(options: &Options<'_>, text: Option<&str>, naming: Naming) ->
     }
 }
 
-fn rate_limit(options: &mut Options<'_>) -> Option<RateLimit> {
-    let mut table = options.table("rate_limit")?;
+pub(super) fn rate_limit(options: &mut Options<'_>, name: &'static str) -> Option<RateLimit> {
+    let mut table = options.table(name)?;
     let mut number = |name, bounds| {
         let number = table.integer(name, bounds);
         number.and_then(|number| u32::try_from(number).ok()).and_then(NonZeroU32::new)

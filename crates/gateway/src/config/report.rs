@@ -9,7 +9,7 @@ use std::{
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use gateway_dialect::{OptionProblem, Span};
 
-use super::{mask, secrets};
+use super::{Files, mask, secrets};
 
 /// So many mistakes are shown; the rest is counted.
 const SHOWN: usize = 50;
@@ -51,6 +51,7 @@ pub struct Report {
     path: String,
     source: String,
     mistakes: Vec<Mistake>,
+    files: Files,
 }
 
 impl Report {
@@ -58,13 +59,23 @@ impl Report {
         mistakes.sort_by_key(|mistake| mistake.span.as_ref().map_or((0, 0), |span| (span.start, span.end)));
         mistakes.dedup();
         let keys: Vec<_> = mistakes.iter().filter_map(|mistake| key(text, mistake.span.as_ref()?)).collect();
-        Self { path: path.to_owned(), source: mask::mask(text, &keys), mistakes }
+        Self { path: path.to_owned(), source: mask::mask(text, &keys), mistakes, files: Files::default() }
     }
 
     /// Hides values of several lines too, where the file could be read as TOML.
     pub(super) fn masked(mut self, entries: &[gateway_dialect::Entry]) -> Self {
         mask::mask_values(&mut self.source, entries);
         self
+    }
+
+    pub(super) fn with_files(self, files: Files) -> Self {
+        Self { files, ..self }
+    }
+
+    /// The files that were read, or should have been: when one changes, reading again may help.
+    #[must_use]
+    pub const fn files(&self) -> &Files {
+        &self.files
     }
 
     /// How many mistakes there are.

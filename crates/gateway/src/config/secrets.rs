@@ -11,6 +11,8 @@ use std::{
 use gateway_dialect::{Secret, SecretSource};
 use sha2::{Digest, Sha256};
 
+use super::files::Files;
+
 /// The credentials of the shipped configuration, known to everybody; they work on loopback only.
 const DEMO: &[&str] = &[
     "demo-partner-key",
@@ -53,11 +55,12 @@ impl<'r> Reference<'r> {
     }
 }
 
-/// Secrets from this process's environment and files.
+/// Secrets from this process's environment and files; notes every file that is read.
 #[derive(Default)]
 pub(super) struct Secrets {
     used_demo: Cell<bool>,
     warnings: RefCell<Vec<String>>,
+    files: RefCell<Files>,
 }
 
 impl Secrets {
@@ -67,8 +70,30 @@ impl Secrets {
     }
 
     /// What is odd, but no mistake.
-    pub(super) fn into_warnings(self) -> Vec<String> {
-        self.warnings.into_inner()
+    pub(super) fn take_warnings(&self) -> Vec<String> {
+        self.warnings.take()
+    }
+
+    /// A file is about to be read.
+    pub(super) fn note(&self, path: &Path) {
+        self.files.borrow_mut().note(path);
+    }
+
+    /// The files that were read, or should have been.
+    pub(super) fn into_files(self) -> Files {
+        self.files.into_inner()
+    }
+
+    /// A file that is no secret.
+    pub(super) fn public_file(&self, path: &Path) -> Result<Vec<u8>, String> {
+        self.note(path);
+        file(path, "file", false)
+    }
+
+    /// A file that only its owner may read.
+    pub(super) fn private_file(&self, path: &Path) -> Result<Vec<u8>, String> {
+        self.note(path);
+        file(path, "secret file", true)
     }
 
     /// `echo` and most editors end a file with a line break, which nobody means to be secret.
@@ -109,7 +134,7 @@ impl SecretSource for Secrets {
                 self.trimmed(variable(name)?, &format!("the environment variable `{name}`"))
             }
             Reference::File(path) => {
-                self.trimmed(file(path)?, &format!("the secret file `{}`", path.display()))
+                self.trimmed(self.private_file(path)?, &format!("the secret file `{}`", path.display()))
             }
             Reference::Literal if DEMO.contains(&reference) => Ok(self.secret(reference.as_bytes().to_vec())),
             Reference::Literal => Err(LITERAL.to_owned()),
@@ -125,17 +150,16 @@ fn variable(name: &str) -> Result<Vec<u8>, String> {
     })
 }
 
-fn file(path: &Path) -> Result<Vec<u8>, String> {
-    let unreadable =
-        |error: io::Error| format!("the secret file `{}` cannot be read: {error}", path.display());
-    let refused = |why: String| Err(format!("the secret file `{}` {why}", path.display()));
+fn file(path: &Path, what: &str, is_private: bool) -> Result<Vec<u8>, String> {
+    let unreadable = |error: io::Error| format!("the {what} `{}` cannot be read: {error}", path.display());
+    let refused = |why: String| Err(format!("the {what} `{}` {why}", path.display()));
     // Asked before it is opened: opening a pipe waits for its other end.
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
         return refused("is not a regular file".to_owned());
     }
     let open = fs::File::open(path).map_err(unreadable)?;
     let mode = open.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if is_private && mode & 0o077 != 0 {
         return refused(format!("is open to its group or to others (mode {mode:04o}); chmod it to 0600"));
     }
     let mut bytes = Vec::new();

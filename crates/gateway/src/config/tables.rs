@@ -5,12 +5,20 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gateway_dialect::{Options, Secret, Span};
 
-use super::{Log, LogFormat, LogLevel, Overrides, Server, StoreConfig, report::Mistake};
+use super::{
+    Log, LogFormat, LogLevel, Overrides, Server, StoreConfig, mounts::rate_limit, report::Mistake,
+    secrets::Secrets, tls,
+};
+use crate::{
+    forwarded::{ForwardedHeader, Network, Proxies},
+    tls::Terms,
+};
 
 /// Waiting for ever is not on offer: 0 is refused.
 const TIMEOUT_MS: RangeInclusive<i64> = 1..=3_600_000;
 pub(super) const BODY_BYTES: RangeInclusive<i64> = 1..=16 * 1024 * 1024;
 const CONNECTIONS: RangeInclusive<i64> = 1..=1_000_000;
+const REQUESTS: RangeInclusive<i64> = 1..=1_000_000;
 const CACHE_BYTES: RangeInclusive<i64> = 64 * 1024..=64 * 1024 * 1024 * 1024;
 
 const LISTEN: SocketAddr = loopback(8080);
@@ -18,6 +26,7 @@ const ADMIN: SocketAddr = loopback(8081);
 
 pub(super) struct Tables {
     pub(super) server: Server,
+    pub(super) tls: Option<Terms>,
     pub(super) log: Log,
     pub(super) store: StoreConfig,
     pub(super) secrets_key: Option<[u8; 32]>,
@@ -26,14 +35,16 @@ pub(super) struct Tables {
     places: [Option<Span>; 2],
 }
 
-pub(super) fn read(root: &mut Options<'_>, overrides: &Overrides) -> Tables {
-    let (server, places) = server(root.table_or_empty("server"), overrides);
+pub(super) fn read(root: &mut Options<'_>, overrides: &Overrides, secrets: &Secrets) -> Tables {
+    let mut options = root.table_or_empty("server");
+    let tls = tls::read(&mut options, secrets);
+    let (server, places) = server(options, overrides);
     let log = log(root.table_or_empty("log"));
     let (store, secrets_key) = store(root.table_or_empty("store"), overrides);
     let mut demo = root.table_or_empty("demo");
     let demo_user = demo.flag("user", false);
     demo.finish();
-    Tables { server, log, store, secrets_key, demo_user, places }
+    Tables { server, tls, log, store, secrets_key, demo_user, places }
 }
 
 impl Tables {
@@ -64,6 +75,10 @@ fn server(mut options: Options<'_>, overrides: &Overrides) -> (Server, [Option<S
         drain_timeout: timeout(&mut options, "drain_timeout_ms", 25_000),
         max_body_bytes: size(&mut options, "max_body_bytes", BODY_BYTES).unwrap_or(1024 * 1024),
         max_connections: size(&mut options, "max_connections", CONNECTIONS).unwrap_or(10_000),
+        max_requests: size(&mut options, "max_requests", REQUESTS).unwrap_or(4096),
+        proxies: proxies(&mut options),
+        failed_auth_limit: rate_limit(&mut options, "failed_auth_limit"),
+        watch: options.flag("watch", true),
     };
     if server.listen == server.admin && server.listen.port() != 0 {
         options.problem("admin", "`admin` is the same address as `listen`");
@@ -74,6 +89,22 @@ fn server(mut options: Options<'_>, overrides: &Overrides) -> (Server, [Option<S
     ];
     options.finish();
     (server, places)
+}
+
+fn proxies(options: &mut Options<'_>) -> Proxies {
+    let mut trusted = Vec::new();
+    for (text, span) in options.texts("trusted_proxies") {
+        match Network::parse(&text) {
+            Ok(network) => trusted.push(network),
+            Err(why) => options.problem_at(span, format!("a trusted proxy {why}")),
+        }
+    }
+    let header = options.choice(
+        "forwarded_header",
+        &[("x-forwarded-for", ForwardedHeader::XForwardedFor), ("forwarded", ForwardedHeader::Forwarded)],
+        ForwardedHeader::default(),
+    );
+    Proxies { trusted, header }
 }
 
 fn log(mut options: Options<'_>) -> Log {
