@@ -25,7 +25,7 @@ use http_body_util::{BodyExt, Full};
 use crate::Bed;
 
 /// Who sends, where no socket has another end.
-const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+pub const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 /// A gateway without sockets.
 pub struct Inside {
@@ -55,6 +55,20 @@ impl Inside {
 
 impl Transport for Inside {
     async fn send(&self, request: RawRequest) -> Result<RawResponse, String> {
+        self.send_from(PEER, request).await
+    }
+
+    fn digest(&self) -> Option<String> {
+        Some(format!("{:?}", self.gateway.store().digest()))
+    }
+}
+
+impl Inside {
+    /// Sends a request as somebody.
+    ///
+    /// # Errors
+    /// For a request that cannot be sent, or an answer that is not allowed.
+    pub async fn send_from(&self, peer: SocketAddr, request: RawRequest) -> Result<RawResponse, String> {
         let mut built = http::Request::new(Full::new(Bytes::from(request.body)));
         *built.method_mut() = request.method.parse().map_err(|_invalid| "method")?;
         *built.uri_mut() = request.target.parse().map_err(|error| format!("target: {error}"))?;
@@ -64,15 +78,11 @@ impl Transport for Inside {
                 .headers_mut()
                 .append(name, HeaderValue::from_bytes(value.as_bytes()).map_err(|_invalid| "header value")?);
         }
-        let response = self.gateway.handle(PEER, built).await;
+        let response = self.gateway.handle(peer, built).await;
         let (head, body) = response.into_parts();
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes().to_vec();
         RawResponse { status: head.status.as_u16(), headers, body }.checked()
-    }
-
-    fn digest(&self) -> Option<String> {
-        Some(format!("{:?}", self.gateway.store().digest()))
     }
 }

@@ -17,7 +17,7 @@ use std::{
 };
 
 use gateway_testkit::cases::{self, CaseFile};
-pub use inside::Inside;
+pub use inside::{Inside, PEER};
 pub use party::Party;
 pub use process::{Process, Socket, binary};
 pub use watched::Watched;
@@ -83,6 +83,15 @@ impl Bed {
         let config = config.replace("$DIR", &folder.path().to_string_lossy());
         fs::write(folder.path().join("interlingua.toml"), config).unwrap();
         Self { folder }
+    }
+
+    /// Replaces a file of the folder in one step, as careful tools do; only its owner may read it.
+    pub fn replace(&self, name: &str, content: &str) {
+        let (new, path) = (self.folder.path().join("new"), self.folder.path().join(name));
+        let content = content.replace("$DIR", &self.folder.path().to_string_lossy());
+        fs::write(&new, content).unwrap();
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::rename(new, path).unwrap();
     }
 
     /// The configuration file.

@@ -66,8 +66,8 @@ impl Process {
                 panic!("the gateway did not start:\n{banner}\n{}", output.lock().unwrap());
             }
             let line = banner[start..].trim();
-            address = address.or_else(|| address_in(line, "listening on http://"));
-            admin = admin.or_else(|| address_in(line, "admin on http://"));
+            address = address.or_else(|| address_in(line, "listening on "));
+            admin = admin.or_else(|| address_in(line, "admin on "));
         }
         output.lock().unwrap().push_str(&banner);
         let rest = read_on(lines, Arc::clone(&output));
@@ -103,6 +103,30 @@ impl Process {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(asked.unwrap().success());
         self.finish()
+    }
+
+    /// Asks it to load its configuration.
+    pub fn hang_up(&self) {
+        let asked = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status();
+        assert!(asked.unwrap().success());
+    }
+
+    /// The value of a metric, labels included in its name.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> Option<u64> {
+        let text = self.admin("/metrics").1;
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// Waits until a condition holds.
+    pub fn wait_until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        for _ in 0..3_000 {
+            if condition(self) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("waited in vain until {what}");
     }
 
     /// Waits until it ends by itself.
@@ -159,7 +183,8 @@ fn read_on(mut from: impl BufRead + Send + 'static, into: Arc<Mutex<String>>) ->
 }
 
 fn address_in(line: &str, marker: &str) -> Option<SocketAddr> {
-    line.split_once(marker)?.1.split_whitespace().next()?.parse().ok()
+    let (_scheme, address) = line.split_once(marker)?.1.split_once("://")?;
+    address.split_whitespace().next()?.parse().ok()
 }
 
 /// A transport over a socket, one connection for each request.
