@@ -47,7 +47,15 @@ impl Process {
     /// Starts one, and waits until it listens.
     #[must_use]
     pub fn start(bed: &Bed) -> Self {
-        let mut child = Command::new(binary())
+        Self::start_in(bed, ":")
+    }
+
+    /// The same in a shell that runs a command first, such as `ulimit -n 64`.
+    #[must_use]
+    pub fn start_in(bed: &Bed, command: &str) -> Self {
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("{command}; exec \"$@\""), "sh"])
+            .arg(binary())
             .args(["serve", "--config"])
             .arg(bed.config())
             .stdout(Stdio::piped())

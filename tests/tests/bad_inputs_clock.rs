@@ -55,7 +55,12 @@ async fn an_hour_back() {
     time.store(NOON - HOUR, Relaxed);
     let after = gateway.send(signed_at(partner::update("a", None, "Bruges"), NOON - HOUR)).await.unwrap();
     assert_eq!((before.status, after.status), (200, 200));
-    assert!(updated_at(&after) >= updated_at(&before), "{} after {}", updated_at(&after), updated_at(&before));
+    assert!(
+        updated_at(&after) >= updated_at(&before),
+        "{} after {}",
+        updated_at(&after),
+        updated_at(&before)
+    );
     let again = gateway.send(signed_at(partner::create("a", key), NOON - HOUR)).await.unwrap();
     assert_eq!((again.status, again.body), (201, first.body));
 }

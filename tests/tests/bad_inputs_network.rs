@@ -124,9 +124,7 @@ fn slow_networks_are_served() {
     let pause = Duration::from_millis(12);
     thread::scope(|scope| {
         for party in Party::ALL {
-            for trouble in
-                [Trouble::Slow { piece: 96, pause }, Trouble::Away(Duration::from_secs(2))]
-            {
+            for trouble in [Trouble::Slow { piece: 96, pause }, Trouble::Away(Duration::from_secs(2))] {
                 let address = network(watched.process().address, trouble);
                 scope.spawn(move || {
                     let answer = client::send(address, &party.create(Uuid::new_v4(), Uuid::new_v4()));

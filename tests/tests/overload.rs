@@ -11,7 +11,7 @@ use gateway::config::{self, Overrides};
 use gateway_testkit::{cases::Transport, client::RawRequest, memory::Fault};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame};
-use tests::{Bed, Inside, PEER, partner, party::Party};
+use tests::{Bed, Inside, PEER, Party, partner};
 use uuid::Uuid;
 
 /// The mounts, with more in `[server]`.
