@@ -235,3 +235,26 @@ fn a_client_that_does_not_go_is_left() {
         assert!(status.success(), "{log}");
     }
 }
+
+/// `h2-015`: a client that takes no byte of 100 large answers. They wait in bounded memory, and are given
+/// up after `write_timeout_ms`.
+#[test]
+fn answers_that_are_not_let_through_are_given_up() {
+    let mounts = include_str!("../src/mounts.toml");
+    let hasty = mounts.replacen("[server]\n", "[server]\nwrite_timeout_ms = 500\n", 1);
+    let watched = Watched::start(&Bed::with(&hasty));
+    let mut client = open(&watched);
+    let stream = client.begin(&fields("PATCH", &[]));
+    let large = format!(r#"{{"update":{{"metadata":{{"a":"{}"}}}}}}"#, "x".repeat(10_000));
+    client.send(&frame(kind::DATA, END_STREAM, stream, large.as_bytes()));
+    assert_eq!(client.end(stream), End::Answered(200));
+    let before = resident_kib(watched.process());
+    // SETTINGS_INITIAL_WINDOW_SIZE
+    let mut client = Client::open(watched.process().address, &[(4, 0)]);
+    let streams: Vec<_> = (0..100).map(|_| client.request(&fields("GET", &[]))).collect();
+    let end = client.end(streams[0]);
+    assert!(end.is_over() || matches!(end, End::Reset(_)), "{end:?}");
+    let grown = resident_kib(watched.process()).saturating_sub(before);
+    assert!(grown < GROWTH_KIB, "{grown} KiB");
+    assert_eq!(watched.stop(), Vec::<String>::new());
+}

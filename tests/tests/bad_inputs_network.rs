@@ -36,7 +36,7 @@ fn network(target: SocketAddr, trouble: Trouble) -> SocketAddr {
         let (back, forth) = (server.try_clone().unwrap(), client.try_clone().unwrap());
         let answers = thread::spawn(move || {
             let limit = if let Trouble::ResetAfterAnswered(limit) = trouble { limit } else { usize::MAX };
-            pass_on(&back, &forth, limit, |bytes| [bytes].into_iter().for_each(|bytes| write(&forth, bytes)));
+            pass_on(&back, &forth, limit, |bytes| write(&forth, bytes));
         });
         match trouble {
             Trouble::ResetAfterSent(limit) => pass_on(&client, &server, limit, |bytes| write(&server, bytes)),
@@ -87,16 +87,18 @@ fn once(watched: &Watched, party: Party, trouble: Trouble) -> bool {
     let before = watched.written();
     let address = network(watched.process().address, trouble);
     let first = client::send(address, &party.create(user, key));
+    // A head that was cut is no answer.
+    let first = first.ok().filter(|first| first.header("content-length").is_some());
     let again = watched.process().send(&party.create(user, key)).unwrap();
     assert_eq!(again.status, 201, "{party:?}: {}", String::from_utf8_lossy(&again.body));
     assert_eq!(watched.written().commits, before.commits + 1, "{party:?}: not one effect");
-    if let Ok(first) = &first {
+    if let Some(first) = &first {
         assert_eq!((first.status, &first.body), (again.status, &again.body));
         assert_eq!(again.header("idempotency-replayed"), Some("true"));
     }
     let read = watched.process().send(&party.read(user)).unwrap();
     assert_eq!(read.status, 200, "{party:?}");
-    first.is_ok()
+    first.is_some()
 }
 
 /// `network-003`, `network-004`, `network-005`: cut anywhere in the request, right behind it, and

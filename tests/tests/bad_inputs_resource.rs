@@ -12,6 +12,7 @@ use std::{
     time::Instant,
 };
 
+use gateway::config;
 use gateway_testkit::{
     cases::Sign,
     client::{Connection, RawRequest, RawResponse},
@@ -217,6 +218,8 @@ fn dear_values_are_refused() {
         patch("metadata", r#"{"a":1e1000000}"#),
         patch("metadata", r#"{"a":-1e999999999}"#),
         patch("metadata", &format!(r#"{{"a":1{}}}"#, "0".repeat(9_000))),
+        // `store-fault-036`
+        patch("bio", r#""a\u0000b""#),
         patch("location", r#"{"latitude":1e1000000,"longitude":0}"#),
     ] {
         let answer = watched.process().send(&request).unwrap();
@@ -224,6 +227,27 @@ fn dear_values_are_refused() {
     }
     assert_eq!(watched.written(), before);
     assert_eq!(watched.stop(), Vec::<String>::new());
+}
+
+/// `leak-007`: a test that panics as a request might, in a process of its own.
+#[test]
+fn a_panic_tells_its_place_only() {
+    const SECRET: &str = "canary-of-a-panic";
+    const NAME: &str = "a_panic_tells_its_place_only";
+    if std::env::var_os("INTERLINGUA_TEST_PANICS").is_some() {
+        let log = config::Log { format: config::LogFormat::Json, level: config::LogLevel::Info };
+        let _until_written = gateway::log::init(&log);
+        assert!(std::panic::catch_unwind(|| panic!("{SECRET}")).is_err());
+        return;
+    }
+    let again = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", NAME, "--nocapture"])
+        .env("INTERLINGUA_TEST_PANICS", "1")
+        .output()
+        .unwrap();
+    let told = String::from_utf8([again.stdout, again.stderr].concat()).unwrap();
+    assert!(told.contains("a panic was caught") && told.contains("bad_inputs_resource.rs"), "{told}");
+    assert!(!told.contains(SECRET), "{told}");
 }
 
 /// `leak-008`: nothing is served besides what is documented.
@@ -246,7 +270,7 @@ fn there_are_no_other_endpoints() {
 }
 
 /// `leak-009`, `leak-017`, `leak-018`: every answer names no server, is not compressed, and is not to be
-/// stored; but D's success has no more headers than are documented (decision 11).
+/// stored; but D's bare success has no more headers than are documented (decisions 11 and 40).
 #[test]
 fn answers_have_the_headers_that_they_should() {
     let process = Process::start(&Bed::new());
@@ -262,7 +286,7 @@ fn answers_have_the_headers_that_they_should() {
             for name in ["server", "x-powered-by", "via", "content-encoding"] {
                 assert_eq!(answer.header(name), None, "{party:?}");
             }
-            let is_bare = party == Party::JsonPatch && matches!(answer.status, 200 | 201);
+            let is_bare = party == Party::JsonPatch && answer.body.is_empty();
             let wanted = if is_bare { None } else { Some("no-store") };
             assert_eq!(answer.header("cache-control"), wanted, "{party:?} {}", answer.status);
         }

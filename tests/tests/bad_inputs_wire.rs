@@ -1,6 +1,9 @@
 //! Bad input below the dialects, from the catalogue: what is refused, and that nothing else happens.
 
-use tests::{Bed, Watched, root, wire::raw};
+use tests::{
+    Bed, Watched, root,
+    wire::{listing, raw},
+};
 
 /// The mounts of the other tests, and one that has a host.
 const HOSTED: &str = r#"
@@ -47,4 +50,10 @@ fn framing_of_http_1() {
 #[test]
 fn lines_of_http_1() {
     play("h1-line.toml");
+}
+
+#[test]
+fn every_bad_input_below_the_dialects_is_listed() {
+    let mistakes = listing::mistakes();
+    assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
 }

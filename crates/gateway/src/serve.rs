@@ -75,6 +75,9 @@ pub fn run(config: Config, overrides: Overrides) -> ExitCode {
 }
 
 async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure> {
+    if let Some(why) = clock::doubt(clock::now()) {
+        return Err(Failure(why, cli::IO_FAILURE));
+    }
     let _log = log::init(&config.log);
     let listener = bind(config.server.listen).await?;
     let admin_listener = bind(config.server.admin).await?;

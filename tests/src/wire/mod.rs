@@ -2,4 +2,5 @@
 //! given by its surroundings.
 
 pub mod h2;
+pub mod listing;
 pub mod raw;
