@@ -10,6 +10,7 @@ pub mod partner;
 pub mod party;
 mod process;
 pub mod watched;
+pub mod wire;
 
 use std::{
     fs,

@@ -47,7 +47,14 @@ impl Process {
     /// Starts one, and waits until it listens.
     #[must_use]
     pub fn start(bed: &Bed) -> Self {
-        let mut command = Command::new(binary());
+        Self::start_in(bed, ":")
+    }
+
+    /// The same in a shell that runs a command first, such as `ulimit -n 64`.
+    #[must_use]
+    pub fn start_in(bed: &Bed, first: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{first}; exec \"$@\""), "sh"]).arg(binary());
         command.args(["serve", "--config"]).arg(bed.config());
         Self::launch(&mut command)
             .unwrap_or_else(|(status, output)| panic!("the gateway did not start: {status}\n{output}"))

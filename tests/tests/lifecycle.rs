@@ -1,10 +1,11 @@
 //! Starting, stopping, and the mistakes of operators.
 
 use std::{
+    net::SocketAddr,
     process::{Command, Output},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -19,52 +20,73 @@ fn errors(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Clients that go on until they are told to go; each request that was sent gets its answer.
+/// Gateways that are stopped under load: as many as `INTERLINGUA_STOPS` says. 100 take a minute or so.
+const STOPS: usize = 20;
+/// So many run beside each other, each with its own clients.
+const LANES: usize = 4;
+const CLIENTS: usize = 4;
+
+/// Each request that was sent gets its answer, and what was acknowledged is there afterwards.
 #[test]
 fn sigterm_under_load_loses_no_request() {
-    let bed = Bed::new();
-    for round in 0..5 {
-        let process = Process::start(&bed);
-        let stop = Arc::new(AtomicBool::new(false));
-        let clients: Vec<_> = (0..8)
-            .map(|client| {
-                let (stop, address) = (Arc::clone(&stop), process.address);
-                std::thread::spawn(move || {
-                    let mut connection = Connection::open(address).unwrap();
-                    let mut acknowledged = Vec::new();
-                    let mut goodbyes = 0;
-                    for n in 0.. {
-                        let id = format!("r{round}-{client}-{n}");
-                        let answer = connection.send(&partner::create(&id, None)).unwrap();
-                        assert_eq!(answer.status, 201);
-                        acknowledged.push(id);
-                        if answer.header("connection") == Some("close") {
-                            // Told to go, a client comes back at once, and is served once more.
-                            goodbyes += 1;
-                            if goodbyes < 2 {
-                                connection = Connection::open(address).unwrap();
-                            }
-                        }
-                        if goodbyes == 2 || stop.load(Ordering::Relaxed) {
-                            break;
-                        }
-                    }
-                    acknowledged
-                })
+    let stops = std::env::var("INTERLINGUA_STOPS").map_or(STOPS, |number| number.parse().unwrap());
+    let left = Arc::new(AtomicUsize::new(stops));
+    let lanes: Vec<_> = (0..LANES)
+        .map(|lane| {
+            let left = Arc::clone(&left);
+            std::thread::spawn(move || {
+                let bed = Bed::new();
+                let mut acknowledged = Vec::new();
+                while left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+                    let round = acknowledged.len();
+                    acknowledged.extend(stopped_under_load(&bed, &format!("l{lane}-{round}")));
+                }
+                let process = Process::start(&bed);
+                let mut connection = Connection::open(process.address).unwrap();
+                for id in &acknowledged {
+                    assert_eq!(connection.send(&partner::read(id)).unwrap().status, 200, "{id}");
+                }
+                acknowledged.len()
             })
-            .collect();
-        std::thread::sleep(std::time::Duration::from_millis(150));
-        let (status, log) = process.stop();
-        stop.store(true, Ordering::Relaxed);
-        assert!(status.success(), "{log}");
-        let acknowledged: Vec<_> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
-        assert!(acknowledged.len() >= 8);
-        let process = Process::start(&bed);
-        let mut connection = Connection::open(process.address).unwrap();
-        for id in &acknowledged {
-            assert_eq!(connection.send(&partner::read(id)).unwrap().status, 200, "{id}");
+        })
+        .collect();
+    let answered: usize = lanes.into_iter().map(|lane| lane.join().unwrap()).sum();
+    // Every client was answered in every round, and told to go twice.
+    assert!(answered >= stops * CLIENTS * 2, "{answered} answers");
+}
+
+/// Starts a gateway, and stops it while clients create users; with the users of all answers.
+fn stopped_under_load(bed: &Bed, round: &str) -> Vec<String> {
+    let process = Process::start(bed);
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            let (address, name) = (process.address, format!("{round}-{client}"));
+            std::thread::spawn(move || create_until_told_to_go(address, &name))
+        })
+        .collect();
+    std::thread::sleep(std::time::Duration::from_millis(150));
+    let (status, log) = process.stop();
+    assert!(status.success(), "{log}");
+    clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+}
+
+/// Told to go, a client comes back at once, and is served once more.
+fn create_until_told_to_go(address: SocketAddr, name: &str) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    for _ in 0..2 {
+        let mut connection = Connection::open(address).unwrap();
+        loop {
+            let id = format!("{name}-{}", acknowledged.len());
+            let answer = connection.send(&partner::create(&id, None));
+            let answer = answer.unwrap_or_else(|error| panic!("{id} was sent and not answered: {error}"));
+            assert_eq!(answer.status, 201);
+            acknowledged.push(id);
+            if answer.header("connection") == Some("close") {
+                break;
+            }
         }
     }
+    acknowledged
 }
 
 #[test]

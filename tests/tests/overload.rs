@@ -15,7 +15,7 @@ use gateway_testkit::{cases::Transport, client::RawRequest, memory::Fault};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame};
 use proptest::{collection, prelude::*};
-use tests::{Bed, Inside, PEER, partner, party::Party};
+use tests::{Bed, Inside, PEER, Party, partner};
 use uuid::Uuid;
 
 /// The mounts, with more in `[server]`.

@@ -79,6 +79,9 @@ pub fn run(config: Config, overrides: Overrides) -> ExitCode {
 }
 
 async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure> {
+    if let Some(why) = clock::doubt(clock::now()) {
+        return Err(Failure(why, cli::IO_FAILURE));
+    }
     let logs = log::init(&config.log);
     let logs = logs.map_err(|error| Failure(format!("the log: {error}"), cli::IO_FAILURE))?;
     let listener = bind(config.server.listen).await?;

@@ -18,7 +18,7 @@ use crate::{
 /// The file's name.
 pub(crate) const NAME: &str = "users.created";
 pub(crate) const NEW: &str = "users.created.tmp";
-const MAGIC: &[u8; 8] = b"ILSTORE\n";
+pub(crate) const MAGIC: &[u8; 8] = b"ILSTORE\n";
 const FORMAT: u8 = 1;
 const CHECK: (&str, &[u8], &[u8]) = ("meta", b"check", b"interlingua");
 

@@ -273,6 +273,25 @@ async fn damaged_and_mixed_up_files_are_refused() {
     assert!(matches!(bench.refused(), OpenFault::Damaged("users.created")));
 }
 
+/// A rollback to an older release must not guess at what a later one has written.
+#[tokio::test]
+async fn a_store_of_a_later_release_is_refused_and_left_alone() {
+    let bench = Bench::new();
+    filled(&bench).await;
+    let path = bench.path().join("users.created");
+    let marker = fs::read(&path).unwrap();
+    let mut later = marker[..marker.len() - 4].to_vec();
+    let format = crate::marker::MAGIC.len();
+    later[format] += 1;
+    let crc = crc32fast::hash(&later);
+    later.extend(crc.to_be_bytes());
+    fs::write(&path, &later).unwrap();
+    assert!(matches!(bench.refused(), OpenFault::Format(_)));
+    assert_eq!(fs::read(&path).unwrap(), later);
+    fs::write(&path, marker).unwrap();
+    drop(bench.open());
+}
+
 #[tokio::test]
 async fn one_torn_slot_of_the_mark_does_no_harm() {
     for slot in [0, 4096] {
