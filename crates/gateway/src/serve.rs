@@ -27,7 +27,8 @@ use crate::{
     cli::{self, data::Place, printer, sign},
     clock,
     config::Config,
-    control, demo, log,
+    control::{self, Control},
+    demo, log,
     metrics::Metrics,
     mount::Mount,
     server::{self, ListenerLimits, Respond},
@@ -76,6 +77,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let place = Place::of(&config.store);
     let data = place.dir.clone();
     let store = open(place).await?;
+    let control = Control::open(&data);
     if config.demo_user {
         let seeded = demo::seed(&store, clock::now()).await;
         seeded.map_err(|error| Failure(format!("the demo's user: {error}"), cli::IO_FAILURE))?;
@@ -94,7 +96,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let (stop_admin, admin_stopped) = watch::channel(false);
     let watching =
         tokio::spawn(wait_for_the_end(Arc::clone(&gateway), Arc::clone(&exit), Arc::clone(&draining), stop));
-    let control = tokio::spawn(control::serve(data, Arc::clone(&gateway), stopped.clone()));
+    let control = tokio::spawn(control::serve(control, Arc::clone(&gateway), stopped.clone()));
     let header = server.header_timeout;
     let admin_limits =
         ListenerLimits { header, connections: ADMIN_CONNECTIONS, drain: Duration::from_secs(1) };
