@@ -199,15 +199,32 @@ impl Place {
     }
 }
 
-/// Answers at the socket until stopped. Without one the gateway serves all the same.
-pub async fn serve(data: PathBuf, gateway: Arc<Gateway<EmbeddedStore>>, mut stopped: watch::Receiver<bool>) {
-    let listening = Place::of(&data).and_then(|place| Ok((place.listen()?, place)));
-    let (listener, place) = match listening {
-        Ok(listening) => listening,
-        Err(error) => {
-            return tracing::error!(%error, "no control socket: backup and verify cannot be asked for");
-        }
-    };
+/// An open control socket.
+pub struct Control {
+    listener: UnixListener,
+    place: Place,
+}
+
+impl Control {
+    /// Listens in a data directory; needs a runtime. Without a control socket the gateway serves all the
+    /// same.
+    #[must_use]
+    pub fn open(data: &Path) -> Option<Self> {
+        let opened = Place::of(data).and_then(|place| Ok(Self { listener: place.listen()?, place }));
+        let told = opened.inspect_err(|error| {
+            tracing::error!(%error, "no control socket: backup and verify cannot be asked for");
+        });
+        told.ok()
+    }
+}
+
+/// Answers at the socket until stopped.
+pub async fn serve(
+    control: Option<Control>,
+    gateway: Arc<Gateway<EmbeddedStore>>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let Some(Control { listener, place }) = control else { return };
     let stopping = Arc::new(AtomicBool::new(false));
     let turn = Arc::new(Semaphore::new(1));
     loop {

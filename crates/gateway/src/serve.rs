@@ -28,7 +28,8 @@ use crate::{
     cli::{self, data::Place, printer, sign},
     clock,
     config::{self, Config, Overrides},
-    control, demo,
+    control::{self, Control},
+    demo,
     live::Live,
     log,
     metrics::Metrics,
@@ -89,6 +90,7 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
     let place = Place::of(&config.store);
     let data = place.dir.clone();
     let store = open(place).await?;
+    let control = Control::open(&data);
     if config.demo_user {
         let seeded = demo::seed(&store, clock::now()).await;
         seeded.map_err(|error| Failure(format!("the demo's user: {error}"), cli::IO_FAILURE))?;
@@ -134,7 +136,7 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
         stop,
         signals,
     ));
-    let control = tokio::spawn(control::serve(data, Arc::clone(&gateway), stopped.clone()));
+    let control = tokio::spawn(control::serve(control, Arc::clone(&gateway), stopped.clone()));
     let limits = listener_limits(&server);
     let admin_limits = ListenerLimits {
         connections: ADMIN_CONNECTIONS,
