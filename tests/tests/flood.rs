@@ -25,6 +25,9 @@ const END_HEADERS: u8 = 4;
 const GET: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
 const ENHANCE_YOUR_CALM: u32 = 11;
 
+/// Makes the n-th frame of a flood.
+type Flood = fn(u32) -> Vec<u8>;
+
 fn limited(limits: &str) -> Process {
     let mounts = include_str!("../src/mounts.toml");
     Process::start(&Bed::with(&mounts.replace("[server]\n", &format!("[server]\n{limits}\n"))))
@@ -78,7 +81,7 @@ fn attack(process: &Process, frames: impl Iterator<Item = Vec<u8>>) -> Vec<u32> 
 fn floods_are_cut_off_and_others_served() {
     let process = limited("");
     let mut good = Connection::open(process.address).unwrap();
-    let floods: [(&str, fn(u32) -> Vec<u8>); 6] = [
+    let floods: [(&str, Flood); 6] = [
         ("ping", |_| frame(PING, 0, 0, &[7; 8])),
         ("settings", |_| frame(SETTINGS, 0, 0, &[])),
         ("window", |_| frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])),
