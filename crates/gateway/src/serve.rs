@@ -1,15 +1,8 @@
 //! `interlingua serve`: from a configuration to a running gateway, and to its end.
 
-use std::{
-    io,
-    net::SocketAddr,
-    process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU8, Ordering},
-    },
-    time::Duration,
-};
+mod ending;
+
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use gateway_core::UserStore;
@@ -19,7 +12,7 @@ use hyper::body::Incoming;
 use store_embedded::{EmbeddedStore, Health};
 use tokio::{
     net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
+    signal::unix::{SignalKind, signal},
     sync::watch,
 };
 
@@ -41,14 +34,10 @@ use crate::{
     vault::Vault,
 };
 
+use self::ending::{End, Signals};
+
 /// An address cannot be bound (`EX_UNAVAILABLE` of sysexits.h).
 const UNAVAILABLE: u8 = 69;
-/// The store was stopped by a fault; start again (`EX_TEMPFAIL`).
-const TEMPORARY: u8 = 75;
-/// After a fault of the store, reads are served and `/readyz` says so for this long.
-const FAULT_SHOWN: Duration = Duration::from_secs(10);
-/// How often the store's health is looked at.
-const HEALTH_PERIOD: Duration = Duration::from_millis(200);
 /// Connections to the admin listener, at once.
 const ADMIN_CONNECTIONS: usize = 64;
 
@@ -85,8 +74,8 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
     }
     let logs = log::init(&config.log);
     let logs = logs.map_err(|error| Failure(format!("the log: {error}"), cli::IO_FAILURE))?;
-    let listener = bind(config.server.listen).await?;
-    let admin_listener = bind(config.server.admin).await?;
+    let sockets = (bind(config.server.listen).await?, bind(config.server.admin).await?);
+    let banner = banner(&config, &sockets.0, &sockets.1);
     let place = Place::of(&config.store);
     let data = place.dir.clone();
     let store = open(place).await?;
@@ -96,59 +85,30 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
         seeded.map_err(|error| Failure(format!("the demo's user: {error}"), cli::IO_FAILURE))?;
     }
     let metrics = Metrics::new().map_err(unregistered)?;
-    let figures = Arc::new(Figures::new().map_err(unregistered)?);
-    figures.register(&metrics).map_err(unregistered)?;
-    // The admin listener's connections are not clients'.
-    let uncounted = Arc::new(Figures::new().map_err(unregistered)?);
     metrics.register(Box::new(logs.dropped.clone())).map_err(unregistered)?;
-    let banner = banner(&config, &listener, &admin_listener);
-    let tls = config.tls.clone().map(|terms| Tls::new(terms, &metrics)).transpose().map_err(unregistered)?;
     let told = Told::new(&metrics).map_err(unregistered)?;
+    let (listener, admin_listener) = listeners(&config, sockets, &metrics)?;
     let live = Live::new(config.mounts.clone(), &config.server);
-    let vault = Vault::new(config.secrets_key.as_ref());
-    let gateway = Gateway::new(store, live, Arc::new(clock::now), metrics).with_vault(vault);
-    let gateway = gateway.with_access_log(logs.access.clone());
+    let gateway = Gateway::new(store, live, Arc::new(clock::now), metrics)
+        .with_vault(Vault::new(config.secrets_key.as_ref()))
+        .with_access_log(logs.access.clone());
     let gateway = Arc::new(gateway);
-    let server = config.server.clone();
-    // From here on SIGHUP does not end the process.
-    let hangup = signal(SignalKind::hangup())
-        .map_err(|error| Failure(format!("SIGHUP cannot be received: {error}"), cli::IO_FAILURE))?;
-    let reloader = Reloader {
-        gateway: Arc::clone(&gateway),
-        tls: tls.clone(),
-        log_level: logs.level.clone(),
-        started: config,
-        overrides,
-        told,
-    };
-    let reloading = tokio::spawn(reloader.run(hangup));
 
-    let exit = Arc::new(AtomicU8::new(0));
-    let draining = Arc::new(AtomicBool::new(false));
+    // Signals are heard from here on: whoever reads the banner may send one at once.
+    let heard = |error| Failure(format!("signals cannot be received: {error}"), cli::IO_FAILURE);
+    let hangup = signal(SignalKind::hangup()).map_err(heard)?;
+    let signals = Signals::new().map_err(heard)?;
+    let (tls, log_level) = (listener.tls.clone(), logs.level.clone());
+    let reloader =
+        Reloader { gateway: Arc::clone(&gateway), tls, log_level, started: config, overrides, told };
+    let reloading = tokio::spawn(reloader.run(hangup));
+    let end = Arc::new(End::default());
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
-    // Heard from here on: whoever reads the banner may send one at once.
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let watching = tokio::spawn(wait_for_the_end(
-        Arc::clone(&gateway),
-        Arc::clone(&exit),
-        Arc::clone(&draining),
-        stop,
-        signals,
-    ));
+    let watching = tokio::spawn(ending::wait(Arc::clone(&gateway), Arc::clone(&end), stop, signals));
     let control = tokio::spawn(control::serve(control, Arc::clone(&gateway), stopped.clone()));
-    let limits = listener_limits(&server);
-    let admin_limits = ListenerLimits {
-        connections: ADMIN_CONNECTIONS,
-        connections_per_peer: ADMIN_CONNECTIONS,
-        drain: Duration::from_secs(1),
-        ..limits
-    };
-    let admin_listener =
-        Listener { socket: admin_listener, tls: None, limits: admin_limits, figures: uncounted };
-    let admin = Arc::new(admin(&gateway, &draining));
+    let admin = Arc::new(admin(&gateway, &end));
     let admin = tokio::spawn(server::serve(admin_listener, admin, admin_stopped));
-    let listener = Listener { socket: listener, tls, limits, figures };
     let _told = printer::out(&banner);
     server::serve(listener, Arc::clone(&gateway), stopped).await;
 
@@ -162,16 +122,36 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
             tracing::error!(%error, "a task fell while stopping");
         }
     }
-    // A fault that nobody has looked at yet, or that closing met, is one, too.
-    if gateway.store().health() == Health::Poisoned {
-        exit.store(TEMPORARY, Ordering::Relaxed);
-    }
     tracing::info!("stopped");
-    Ok(ExitCode::from(exit.load(Ordering::Relaxed)))
+    Ok(end.code(&gateway))
 }
 
 fn unregistered(error: prometheus::Error) -> Failure {
     Failure(format!("metrics: {error}"), cli::IO_FAILURE)
+}
+
+/// The clients' listener and the admin's, over their sockets.
+fn listeners(
+    config: &Config,
+    sockets: (TcpListener, TcpListener),
+    metrics: &Metrics,
+) -> Result<(Listener, Listener), Failure> {
+    let figures = Arc::new(Figures::new().map_err(unregistered)?);
+    figures.register(metrics).map_err(unregistered)?;
+    // The admin listener's connections are not clients'.
+    let uncounted = Arc::new(Figures::new().map_err(unregistered)?);
+    let tls = config.tls.clone().map(|terms| Tls::new(terms, metrics)).transpose().map_err(unregistered)?;
+    let limits = listener_limits(&config.server);
+    let admin_limits = ListenerLimits {
+        connections: ADMIN_CONNECTIONS,
+        connections_per_peer: ADMIN_CONNECTIONS,
+        drain: Duration::from_secs(1),
+        ..limits
+    };
+    Ok((
+        Listener { socket: sockets.0, tls, limits, figures },
+        Listener { socket: sockets.1, tls: None, limits: admin_limits, figures: uncounted },
+    ))
 }
 
 fn listener_limits(server: &config::Server) -> ListenerLimits {
@@ -227,12 +207,12 @@ fn banner(config: &Config, listener: &TcpListener, admin: &TcpListener) -> Strin
     lines.join("\n")
 }
 
-fn admin(gateway: &Arc<Gateway<EmbeddedStore>>, draining: &Arc<AtomicBool>) -> Admin {
-    let (gateway, draining) = (Arc::clone(gateway), Arc::clone(draining));
+fn admin(gateway: &Arc<Gateway<EmbeddedStore>>, end: &Arc<End>) -> Admin {
+    let (gateway, end) = (Arc::clone(gateway), Arc::clone(end));
     let counted = Arc::clone(&gateway);
     Admin {
         ready: Arc::new(move || match gateway.store().health() {
-            _ if draining.load(Ordering::Relaxed) => Err("draining"),
+            _ if end.is_near() => Err("draining"),
             Health::Poisoned => Err("the store was stopped by a fault"),
             Health::Ready => Ok(()),
         }),
@@ -247,42 +227,4 @@ fn in_flight(gateway: &Gateway<EmbeddedStore>) -> String {
     const NAME: &str = "interlingua_requests_in_flight";
     let count = gateway.in_flight();
     format!("# HELP {NAME} Requests under way.\n# TYPE {NAME} gauge\n{NAME} {count}\n")
-}
-
-/// Waits for a signal, or for the store to fall; then readiness goes first.
-async fn wait_for_the_end(
-    gateway: Arc<Gateway<EmbeddedStore>>,
-    exit: Arc<AtomicU8>,
-    draining: Arc<AtomicBool>,
-    stop: watch::Sender<bool>,
-    signals: (io::Result<Signal>, io::Result<Signal>),
-) {
-    let signals = async {
-        match signals {
-            (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
-                _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-                _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-            },
-            (terminate, interrupt) => {
-                tracing::error!(ok = terminate.is_ok() && interrupt.is_ok(), "signals cannot be received");
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    let fault = async {
-        while gateway.store().health() == Health::Ready {
-            tokio::time::sleep(HEALTH_PERIOD).await;
-        }
-        tracing::error!(
-            "the store was stopped by a fault: no more writes; this process ends soon, start it again"
-        );
-        exit.store(TEMPORARY, Ordering::Relaxed);
-        tokio::time::sleep(FAULT_SHOWN).await;
-    };
-    tokio::select! {
-        () = signals => {}
-        () = fault => {}
-    }
-    draining.store(true, Ordering::Relaxed);
-    stop.send_replace(true);
 }
