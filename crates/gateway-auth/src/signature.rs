@@ -98,9 +98,9 @@ impl Authenticator for SignedRequests {
     }
 
     fn authenticate<'a>(&'a self, request: &Presented<'a>, now: Timestamp) -> Verdict<'a> {
-        let verified = self.precheck(request.headers, request.is_read).and_then(|()| {
-            let client = self.verify(request, now);
-            client.map_err(|cause| Error::new(ErrorKind::BadCredential).cause(cause))
+        let verified = self.verify(request, now).map_err(|cause| {
+            let missing = self.precheck(request.headers, request.is_read).err();
+            missing.unwrap_or_else(|| Error::new(ErrorKind::BadCredential).cause(cause))
         });
         Verdict::Ready(verified.map(|client| client.caller.clone()))
     }

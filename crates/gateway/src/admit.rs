@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::Pin,
     task::Poll,
     time::Duration,
 };
@@ -39,11 +39,7 @@ where
         drain(body);
         return Err(ErrorKind::TooLarge.into());
     }
-    let collected = {
-        let collecting = pin!(collect(&mut body, max_bytes));
-        within(limit, collecting).await
-    };
-    match collected {
+    match tokio::time::timeout(limit, collect(&mut body, max_bytes)).await {
         Ok(Err(error)) if error.kind == ErrorKind::TooLarge => {
             drain(body);
             Err(error)

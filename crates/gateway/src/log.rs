@@ -55,9 +55,6 @@ pub fn init(config: &Log) -> Result<Logs, Box<dyn std::error::Error>> {
         tracing::error!(place, "a panic was caught");
     }));
     let dropped = sink.dropped();
-    let access = match config.level {
-        LogLevel::Error | LogLevel::Warn => AccessLog::default(),
-        LogLevel::Info | LogLevel::Debug => AccessLog::new(sink, config.format, is_terminal),
-    };
+    let access = AccessLog::new(sink, config.format, is_terminal);
     Ok(Logs { access, dropped, guard })
 }
