@@ -85,7 +85,7 @@ async fn nothing_of_a_request_is_logged_or_counted() {
     // A log says what day it is.
     found.remove(&now().date().to_string());
     // Short numbers stand in every time and every id.
-    found.retain(|text| text.len() > 6 || !text.bytes().all(|b| b.is_ascii_digit()));
+    found.retain(|text| text.len() > 6 || !text.bytes().all(|b| b.is_ascii_digit() || b == b'-'));
     let telling =
         found.iter().filter(|text| text.chars().count() >= MIN_CHARS && !PUBLIC.contains(&text.as_str()));
     let leaked: Vec<_> = telling.filter(|text| log.contains(*text) || metrics.contains(*text)).collect();
