@@ -1,6 +1,7 @@
 //! `interlingua serve`: from a configuration to a running gateway, and to its end.
 
 use std::{
+    io,
     net::SocketAddr,
     path::Path,
     process::ExitCode,
@@ -19,7 +20,7 @@ use hyper::body::Incoming;
 use store_embedded::{EmbeddedStore, Health, Options};
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 
@@ -91,8 +92,15 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let draining = Arc::new(AtomicBool::new(false));
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
-    let watching =
-        tokio::spawn(wait_for_the_end(Arc::clone(&gateway), Arc::clone(&exit), Arc::clone(&draining), stop));
+    // Heard from here on: whoever reads the banner may send one at once.
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let watching = tokio::spawn(wait_for_the_end(
+        Arc::clone(&gateway),
+        Arc::clone(&exit),
+        Arc::clone(&draining),
+        stop,
+        signals,
+    ));
     let header = server.header_timeout;
     let admin_limits =
         ListenerLimits { header, connections: ADMIN_CONNECTIONS, drain: Duration::from_secs(1) };
@@ -185,9 +193,10 @@ async fn wait_for_the_end(
     exit: Arc<AtomicU8>,
     draining: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
+    signals: (io::Result<Signal>, io::Result<Signal>),
 ) {
     let signals = async {
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        match signals {
             (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
                 _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
                 _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
