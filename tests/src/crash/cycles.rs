@@ -6,7 +6,7 @@ use super::{
     Fault, Report, Settings, check,
     clients::{Clients, Users},
     disk::{Disk, Folder, Image, remove},
-    launch::Launcher,
+    launch::{Launcher, SlowSync},
     oracle::Oracle,
     raw,
     rng::Rng,
@@ -22,6 +22,9 @@ const RAW_ROUNDS: usize = 10;
 const ENOUGH: usize = 100;
 /// The longest life under load, in milliseconds.
 const LIFE_MS: u64 = 400;
+/// The same where each sync begins so late.
+const SLOW_LIFE_MS: u64 = 1500;
+const SYNC_DELAY: Duration = Duration::from_millis(250);
 /// The first moments of a process: creation, or recovery.
 const START_MS: u64 = 100;
 /// How many of 100 rounds end in those.
@@ -112,9 +115,12 @@ impl<D: Disk> Trial<'_, D> {
     /// Checks what the lives before left, and ends under load.
     fn life(&mut self) {
         let Some(process) = self.start() else { return };
+        // A stopped process still ends the sync that it is in: a cut finds a gap only before it.
+        let slow = (D::FORGETS && self.rng.chance(50)).then(|| SlowSync::attach(process.id(), SYNC_DELAY));
+        let longest = if slow.is_some() { SLOW_LIFE_MS } else { LIFE_MS };
         let clients =
             Clients::start(&self.oracle, &self.users, process.address, self.settings.clients, &mut self.rng);
-        std::thread::sleep(Duration::from_millis(self.rng.below(LIFE_MS)));
+        std::thread::sleep(Duration::from_millis(self.rng.below(longest)));
         let (id, mut process) = (process.id(), Some(process));
         self.disk.strike(id, &mut || {
             process.take().map(crate::Process::kill);
@@ -190,6 +196,8 @@ mod tests {
     }
 
     impl Disk for Forgetful {
+        const FORGETS: bool = false;
+
         fn data(&self) -> PathBuf {
             self.0.data()
         }

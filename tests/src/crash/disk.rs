@@ -12,6 +12,9 @@ use super::launch::{must, signal};
 
 /// What a store lies on.
 pub(crate) trait Disk {
+    /// What is not yet synced is gone after a strike.
+    const FORGETS: bool;
+
     /// The data directory.
     fn data(&self) -> PathBuf;
 
@@ -27,6 +30,8 @@ pub(crate) trait Disk {
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Disk for Folder {
+    const FORGETS: bool = false;
+
     fn data(&self) -> PathBuf {
         self.0.join("data")
     }
@@ -120,6 +125,8 @@ impl Image {
 }
 
 impl Disk for Image {
+    const FORGETS: bool = true;
+
     fn data(&self) -> PathBuf {
         self.mount_point().join("data")
     }

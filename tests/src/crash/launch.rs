@@ -1,8 +1,9 @@
 //! Starts the gateway of a trial: its configuration, its command, and how it may refuse.
 
 use std::{
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -46,6 +47,31 @@ impl Launcher {
         let process = Process::launch(&mut self.command(data))
             .map_err(|(status, output)| format!("does not start: {status}: {}", output.trim()))?;
         Ok((process, begun.elapsed()))
+    }
+}
+
+/// Makes every `fdatasync` of a process begin late, until dropped or the process ends: a cut that comes
+/// at random then mostly comes before a sync and after the write.
+pub(crate) struct SlowSync(Child);
+
+impl SlowSync {
+    pub(crate) fn attach(id: u32, delay: Duration) -> Self {
+        let inject = format!("--inject=fdatasync:delay_enter={}", delay.as_micros());
+        let mut command = Command::new("strace");
+        command.args(["-f", "--trace=fdatasync", &inject, "--output=/dev/null", "-p", &id.to_string()]);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        let mut lines = BufReader::new(child.stderr.as_mut().unwrap());
+        lines.read_line(&mut said).unwrap();
+        assert!(said.contains("attached"), "strace: {said}");
+        Self(child)
+    }
+}
+
+impl Drop for SlowSync {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }
 
