@@ -29,7 +29,8 @@ const CLIENTS: usize = 4;
 /// Each request that was sent gets its answer, and what was acknowledged is there afterwards.
 #[test]
 fn sigterm_under_load_loses_no_request() {
-    let stops = std::env::var("INTERLINGUA_STOPS").map_or(STOPS, |number| number.parse().unwrap());
+    let stops = std::env::var_os("INTERLINGUA_STOPS")
+        .map_or(STOPS, |number| number.to_str().unwrap().parse().unwrap());
     let left = Arc::new(AtomicUsize::new(stops));
     let lanes: Vec<_> = (0..LANES)
         .map(|lane| {
