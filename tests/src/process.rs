@@ -41,6 +41,8 @@ pub struct Process {
     pub admin: SocketAddr,
     output: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
+    /// A store that is deleted while it is open ends the process.
+    _folder: Arc<tempfile::TempDir>,
 }
 
 impl Process {
@@ -79,7 +81,14 @@ impl Process {
         }
         output.lock().unwrap().push_str(&banner);
         let rest = read_on(lines, Arc::clone(&output));
-        Self { child, address: address.unwrap(), admin: admin.unwrap(), output, readers: vec![rest, errors] }
+        Self {
+            child,
+            address: address.unwrap(),
+            admin: admin.unwrap(),
+            output,
+            readers: vec![rest, errors],
+            _folder: Arc::clone(&bed.folder),
+        }
     }
 
     /// All that it has printed and logged so far, in whole lines.
