@@ -29,7 +29,7 @@ pub(super) async fn answer<R: Respond>(
     signs.count();
     if request.version() == Version::HTTP_2 {
         return match check(&request) {
-            Ok(()) => shared.responder.respond(peer, request).await,
+            Ok(()) => Box::pin(shared.responder.respond(peer, request)).await,
             Err(refusal) => {
                 shared.figures.refused(refusal);
                 refused(refusal)
@@ -37,7 +37,8 @@ pub(super) async fn answer<R: Respond>(
         };
     }
     forget_nominated(request.headers_mut());
-    let mut response = shared.responder.respond(peer, request).await;
+    // On the heap: hyper moves what it is given, and all of it.
+    let mut response = Box::pin(shared.responder.respond(peer, request)).await;
     if shared.stopping.load(Ordering::Relaxed) || signs.is_spent() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
