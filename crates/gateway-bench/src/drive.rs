@@ -85,7 +85,8 @@ fn settled(plan: &Plan) -> Plan {
 /// The gateway, with a partner's mount, an embedded store, a JSON log and metrics.
 fn gateway(plan: &Plan, folder: &TempDir) -> Result<Server, Failure> {
     let config = folder.path().join("interlingua.toml");
-    fs::write(&config, CONFIG.replace("$DIR", &fs::canonicalize(folder.path())?.to_string_lossy()))?;
+    let text = CONFIG.replace("$DIR", &fs::canonicalize(folder.path())?.to_string_lossy());
+    fs::write(&config, text.replace("$CACHE", &(plan.cache_mib << 20).to_string()))?;
     let mut command = pinned(SERVER_CORE, &plan.gateway.to_string_lossy());
     command.args(["serve", "--config"]).arg(&config);
     Server::start(GATEWAY, command)

@@ -45,6 +45,9 @@ struct Plan {
     /// Users in the store
     #[arg(long, default_value_t = 1000)]
     users: u64,
+    /// The gateway's cache of users, in MiB; one takes about 1 KiB
+    #[arg(long, default_value_t = 64)]
+    cache_mib: u64,
     /// Connections of the load
     #[arg(long, default_value_t = 64)]
     connections: usize,
