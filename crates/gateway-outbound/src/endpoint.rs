@@ -112,6 +112,12 @@ impl Endpoint {
     pub const fn is_tls(&self) -> bool {
         self.is_tls
     }
+
+    /// True where private and special addresses are called.
+    #[must_use]
+    pub const fn allows_private(&self) -> bool {
+        self.allow_private
+    }
 }
 
 impl Host {
