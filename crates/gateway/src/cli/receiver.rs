@@ -24,8 +24,8 @@ pub(super) struct Order {
     /// Where to listen
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
-    /// What to answer: approve, veto, veto:MESSAGE, slow:MILLISECONDS, status:NUMBER, or a
-    /// misbehaviour: drip, hang, close, reset, unsigned, wrong-signature, huge, redirect, not-json,
+    /// What to answer: approve, veto, veto:MESSAGE, says:BODY, slow:MILLISECONDS, status:NUMBER, or
+    /// a misbehaviour: drip, hang, close, reset, unsigned, wrong-signature, huge, redirect, not-json,
     /// no-http
     #[arg(long, value_name = "ANSWER", default_value = "approve")]
     answer: Answer,

@@ -65,7 +65,7 @@ impl Answer {
 }
 
 /// What there is to answer, for whoever names something else.
-const ANSWERS: &str = "approve, veto, veto:MESSAGE, slow:MILLISECONDS, drip, hang, close, reset, unsigned, \
+const ANSWERS: &str = "approve, veto, veto:MESSAGE, says:BODY, slow:MILLISECONDS, drip, hang, close, reset, unsigned, \
     wrong-signature, huge, redirect, status:NUMBER, not-json, no-http";
 
 impl FromStr for Answer {
@@ -78,6 +78,7 @@ impl FromStr for Answer {
         Ok(match (name, more) {
             ("approve", None) => Self::approve(),
             ("veto", message) => Self::veto(message),
+            ("says", Some(body)) => Self::Says(body.to_owned()),
             ("slow", Some(_)) => Self::Slow(Duration::from_millis(number.ok_or_else(odd)?.into())),
             ("drip", None) => Self::Drip,
             ("hang", None) => Self::Hang,
