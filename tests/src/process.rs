@@ -33,9 +33,11 @@ pub fn binary() -> &'static Path {
             .current_dir(root())
             .status();
         assert!(built.unwrap().success(), "the gateway does not build");
-        // This test's own binary is in target/debug/deps.
+        // A test's own binary is in target/debug/deps, a program's in target/debug.
         let own = std::env::current_exe().unwrap();
-        own.ancestors().nth(2).unwrap().join("interlingua")
+        let folder = own.parent().unwrap();
+        let folder = if folder.ends_with("deps") { folder.parent().unwrap() } else { folder };
+        folder.join("interlingua")
     })
 }
 
