@@ -5,10 +5,12 @@ pub mod bad_inputs;
 pub mod canary;
 pub mod crash;
 pub mod fuzz;
+pub mod hook;
 mod inside;
 pub mod partner;
 pub mod party;
 mod process;
+pub mod unreachable;
 pub mod watched;
 pub mod wire;
 

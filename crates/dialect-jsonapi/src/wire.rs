@@ -58,6 +58,7 @@ pub(crate) const fn wire_error(kind: ErrorKind, malformed: u16) -> (u16, &'stati
             (401, "missing-linked-identity", "Missing linked identity for authorized access")
         }
         E::Forbidden => (403, "forbidden", "Forbidden"),
+        E::Vetoed => (403, "vetoed", "The change was refused"),
         E::NoRoute | E::NotFound => (404, "not-found", "Resource not found"),
         E::MethodNotAllowed => (405, "method-not-allowed", "Method not allowed"),
         E::NotAcceptable => (406, "not-acceptable", NOT_ACCEPTABLE),
@@ -73,7 +74,7 @@ pub(crate) const fn wire_error(kind: ErrorKind, malformed: u16) -> (u16, &'stati
         E::RuleViolated => (422, "rule-violated", "The request breaks a rule"),
         E::KeyReused => (422, "key-reused", "Idempotency-Key was already used with a different request"),
         E::RateLimited => (429, "too-many-requests", "Too many requests"),
-        E::Internal => (501, "internal-server-error", "Internal server error"),
+        E::Internal | E::ValidatorFailed => (501, "internal-server-error", "Internal server error"),
         E::Unavailable => (503, "unavailable", "The service is temporarily unavailable"),
         E::UnknownOutcome => (503, "unknown-outcome", "The outcome of the request is not known"),
     }

@@ -42,7 +42,9 @@ pub(crate) const fn wire_error(kind: ErrorKind, failed: &'static str) -> (u16, O
     use ErrorKind as E;
     match kind {
         E::Malformed | E::EmptyUpdate => (400, Some(5), "No properties received for update"),
-        E::Invalid | E::RuleViolated | E::UsernameTaken | E::Internal => (500, Some(1), failed),
+        E::Invalid | E::RuleViolated | E::UsernameTaken | E::Vetoed | E::ValidatorFailed | E::Internal => {
+            (500, Some(1), failed)
+        }
         E::MissingCredential => (401, None, "Unauthorized"),
         E::BadCredential | E::LinkedIdentityMissing => (403, None, "Invalid authentication credentials"),
         E::NotFound | E::Forbidden => (404, Some(2), "User not found"),

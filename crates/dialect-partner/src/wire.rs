@@ -58,7 +58,7 @@ pub(crate) const fn wire_error(kind: ErrorKind) -> (u16, &'static str, &'static 
         E::KeyReused => {
             (422, "unprocessable_entity", "Idempotency-Key was already used with a different request")
         }
-        E::RuleViolated => {
+        E::RuleViolated | E::Vetoed => {
             (422, "unprocessable_entity", "The request breaks a rule of the partner agreement")
         }
         E::RateLimited => (
@@ -72,7 +72,7 @@ pub(crate) const fn wire_error(kind: ErrorKind) -> (u16, &'static str, &'static 
         E::PreconditionFailed => (412, "bad_request", "The user has changed since it was read"),
         E::TooLarge => (413, "bad_request", "Request body is too large"),
         E::UnsupportedMediaType => (415, "bad_request", "Content-Type must be application/json"),
-        E::Internal => (
+        E::Internal | E::ValidatorFailed => (
             500,
             "internal_error",
             "An unexpected error occurred. Please retry or contact support with the requestId.",

@@ -11,8 +11,8 @@ mod wire;
 use std::sync::Arc;
 
 use gateway_core::{
-    Attr, Caller, Change, Creation, Error, ErrorKind, ExternalId, FieldError, Locator, Operation, Outcome,
-    Place, Problem, Reach, Status, User, Value, View,
+    Attr, Caller, Change, Creation, Error, ErrorKind, ExternalId, FieldError, Locator, Namespace, Operation,
+    Outcome, Place, Problem, Reach, Status, User, Value, View,
 };
 use gateway_dialect::{
     Access, Action, Answer, Decoded, Dialect, Expressed, Field, FieldTable, Hygiene, Json, Mode, Naming,
@@ -126,6 +126,23 @@ impl Dialect for Update {
         });
     }
 
+    fn has_webhook(&self) -> bool {
+        true
+    }
+
+    /// `{"projectId","data"}` with the fields as a request has them, in the order of the table (B.7).
+    fn question(&self, site: &Site<'_>, changes: &[Change], secure: bool) -> Vec<u8> {
+        let member = |row: &'static Field| {
+            let change = changes.iter().rev().find(|change| change.attr == row.attr)?;
+            let shown = secure || row.access != Access::WriteOnly;
+            shown.then(|| (row.path().1.into(), sent(row, change.value.as_ref())))
+        };
+        let data = Json::Object(self.table.rows().iter().filter_map(member).collect());
+        let project = site.reach.namespace().map_or("", Namespace::as_str);
+        let question = vec![("projectId".into(), Json::Text(project.into())), ("data".into(), data)];
+        serde_json::to_vec(&Json::Object(question)).unwrap_or_default()
+    }
+
     fn encode(&self, site: &Site<'_>, outcome: &Outcome<'_>) -> Answer {
         let found = |status, user| Answer::json(status, JSON, &self.shown(site, user, |_| true));
         match *outcome {
@@ -154,7 +171,7 @@ impl Dialect for Update {
             }
             E::RateLimited => plain(status, text).retry_after(error),
             E::Invalid => self.invalid(status, error, said),
-            E::Internal => Answer::json(status, JSON, &internal(occasion)),
+            E::Internal | E::ValidatorFailed => Answer::json(status, JSON, &internal(occasion)),
             E::UsernameTaken => Answer::json(status, JSON, &ErrorBody { field: Some("username"), ..body }),
             E::Forbidden | E::NotFound => Answer::json(status, JSON, &body),
             _ => Answer::json(status, JSON, &ErrorBody { error: said, ..body }).retry_after(error),
@@ -288,6 +305,16 @@ fn answered<'a>(row: &Field, value: Option<&Value<'a>>) -> Json<'a> {
     match value {
         Some(value) => row.codec.write(value),
         None if row.attr == Attr::Metadata => Json::Object(Vec::new()),
+        None => Json::Null,
+    }
+}
+
+/// What a value, or none, is written as in a request.
+fn sent<'a>(row: &Field, value: Option<&Value<'a>>) -> Json<'a> {
+    match value {
+        Some(value) if row.attr == Attr::Geo => codec::sent_location(&row.codec.write(value)),
+        Some(value) => row.codec.write(value),
+        None if matches!(row.attr, Attr::Metadata | Attr::SecureMetadata) => Json::Object(Vec::new()),
         None => Json::Null,
     }
 }

@@ -234,6 +234,16 @@ fn errors_speak_the_dialect() {
             400,
             r#"{"error":"Not that name","code":"user/validation-failed"}"#,
         ),
+        (
+            ErrorKind::Vetoed.into(),
+            400,
+            r#"{"error":"User validation failed","code":"user/validation-failed"}"#,
+        ),
+        (
+            Error::new(ErrorKind::ValidatorFailed).message("secret"),
+            500,
+            r#"{"error":"Internal server error","code":"user/server-error","details":"The request failed within the service. X-Request-Id names it."}"#,
+        ),
     ] {
         assert_eq!(refusal(&error), (status, text.to_owned()));
     }
@@ -255,6 +265,28 @@ fn a_composed_update_says_the_same() {
     let Operation::Update { changes, .. } = decoded.operation else { panic!("no update") };
     let expression = PLAIN.fields().express(&changes);
     assert_eq!(String::from_utf8(PLAIN.compose(&expression.fields, "1")).unwrap(), text);
+}
+
+#[test]
+fn a_question_is_what_would_be_written() {
+    let question = |text: &str, secure| {
+        let decoded = patch(&PLAIN, &service(), "/proj1234/users/1", text).unwrap();
+        let Operation::Update { changes, .. } = decoded.operation else { panic!("no update") };
+        String::from_utf8(PLAIN.question(&site(&reach()), &changes, secure)).unwrap()
+    };
+    // The vector of B.7.
+    assert_eq!(
+        question(r#"{"update":{"username":"new_username"}}"#, false),
+        r#"{"projectId":"proj1234","data":{"username":"new_username"}}"#
+    );
+    let text = r#"{"update":{"secureMetadata":{"pin":1},"location":{"latitude":7,"longitude":34.05},"bio":null,"username":"a!n n","metadata":{},"id":"other","role":"admin","birthdate":"1990-01-01"}}"#;
+    let data = |secure| {
+        format!(
+            r#"{{"projectId":"proj1234","data":{{"username":"ann","bio":null,"birthdate":"1990-01-01T00:00:00.000Z","location":{{"longitude":34.05,"latitude":7}},"metadata":{{}}{secure}}}}}"#
+        )
+    };
+    assert_eq!(question(text, false), data(""));
+    assert_eq!(question(text, true), data(r#","secureMetadata":{"pin":1}"#));
 }
 
 /// A spelling of every field, by its number: good ones, `null` among them.

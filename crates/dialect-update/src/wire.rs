@@ -48,7 +48,7 @@ pub(crate) const fn wire_error(kind: ErrorKind) -> (u16, &'static str, &'static 
     match kind {
         E::Malformed => (400, "Invalid JSON", "user/missing-data"),
         E::EmptyUpdate | E::Invalid => (400, "Missing required data", "user/missing-data"),
-        E::RuleViolated => (400, "User validation failed", "user/validation-failed"),
+        E::RuleViolated | E::Vetoed => (400, "User validation failed", "user/validation-failed"),
         E::MissingCredential => (401, "Unauthorized", ""),
         E::BadCredential | E::LinkedIdentityMissing => (403, "Forbidden", ""),
         E::Forbidden => (403, "Not authorized to update this user.", "user/not-authorized"),
@@ -69,7 +69,7 @@ pub(crate) const fn wire_error(kind: ErrorKind) -> (u16, &'static str, &'static 
         }
         E::KeyReused => (422, "Idempotency-Key was already used with a different request", "user/key-reused"),
         E::RateLimited => (429, "Too many attempts, please try again shortly", ""),
-        E::Internal => (500, "Internal server error", "user/server-error"),
+        E::Internal | E::ValidatorFailed => (500, "Internal server error", "user/server-error"),
         E::Unavailable => (503, "The service is temporarily unavailable", "user/unavailable"),
         E::UnknownOutcome => (503, "The outcome of the request is not known", "user/unknown-outcome"),
     }

@@ -51,6 +51,10 @@ pub enum ErrorKind {
     PreconditionFailed,
     /// A rule of the business refuses the final state.
     RuleViolated,
+    /// The validator of updates refuses this one (decision 30).
+    Vetoed,
+    /// The validator of updates could not be asked, or gave no verdict; nothing was done.
+    ValidatorFailed,
     /// The service is overloaded or stopping; nothing was done.
     Unavailable,
     /// Whether the write was done is not known; the same request with the same key will tell.
@@ -85,6 +89,8 @@ impl ErrorKind {
             Self::KeyInFlight => "key_in_flight",
             Self::PreconditionFailed => "precondition_failed",
             Self::RuleViolated => "rule_violated",
+            Self::Vetoed => "vetoed",
+            Self::ValidatorFailed => "validator_failed",
             Self::Unavailable => "unavailable",
             Self::UnknownOutcome => "unknown_outcome",
             Self::Internal => "internal",

@@ -190,6 +190,19 @@ pub trait Dialect: Send + Sync {
         Ok(())
     }
 
+    /// True where a mount may have an update validated by another server before it is committed
+    /// (decision 30).
+    fn has_webhook(&self) -> bool {
+        false
+    }
+
+    /// What that server is asked, in the dialect's own JSON: what an update sets and clears, its
+    /// write-only fields only where they are `secure`.
+    fn question(&self, site: &Site<'_>, changes: &[Change], secure: bool) -> Vec<u8> {
+        let _no_webhook_by_default = (site, changes, secure);
+        Vec::new()
+    }
+
     /// Renders what came of it.
     fn encode(&self, site: &Site<'_>, outcome: &Outcome<'_>) -> Answer;
 

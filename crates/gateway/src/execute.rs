@@ -10,7 +10,12 @@ use gateway_core::{
 use gateway_dialect::{Answer, Ruling};
 use uuid::{NoContext, Uuid};
 
-use crate::{queue::Turn, service::Gateway, stops::Visit};
+use crate::{
+    queue::Turn,
+    service::Gateway,
+    stops::Visit,
+    webhook::{Question, Webhook},
+};
 
 /// How long writers to one user queue.
 const WRITER_WAIT: Duration = Duration::from_secs(5);
@@ -24,12 +29,14 @@ pub(crate) struct Executed<'q> {
     pub(crate) write: Option<Write>,
     /// Held until the commit is done.
     pub(crate) turn: Option<Turn<'q, UserId>>,
+    /// What must have been approved before.
+    pub(crate) question: Option<Question>,
 }
 
 impl Executed<'_> {
     /// An answer that changes nothing.
     pub(crate) const fn unchanged(answer: Answer) -> Self {
-        Self { answer, user: None, write: None, turn: None }
+        Self { answer, user: None, write: None, turn: None, question: None }
     }
 }
 
@@ -92,7 +99,8 @@ impl<S: UserStore> Gateway<S> {
         }
         judged?;
         let answer = dialect.encode(&visit.site, &Outcome::Created(&user));
-        Ok(Executed { answer, user: Some(user.id), write: Some(Write::Create(Arc::new(user))), turn: None })
+        let (id, write) = (Some(user.id), Some(Write::Create(Arc::new(user))));
+        Ok(Executed { user: id, write, ..Executed::unchanged(answer) })
     }
 
     async fn read_or_create(&self, visit: &Visit<'_>, creation: &Creation) -> Result<Executed<'_>, Error> {
@@ -108,7 +116,7 @@ impl<S: UserStore> Gateway<S> {
             Some(user) if user.status == Status::Closed => Err(ErrorKind::NotFound.into()),
             Some(user) => {
                 let answer = visit.mount.config.dialect.encode(&visit.site, &Outcome::Found(&user));
-                Ok(Executed { answer, user: Some(user.id), write: None, turn: None })
+                Ok(Executed { user: Some(user.id), ..Executed::unchanged(answer) })
             }
         }
     }
@@ -126,18 +134,17 @@ impl<S: UserStore> Gateway<S> {
         }
         let dialect = &visit.mount.config.dialect;
         dialect.settle(&before, changes);
+        let plain = visit.mount.webhook().map(|_| changes.clone());
         self.vault.seal(before.id, Some(&before), changes)?;
         let next = before.changed(changes, visit.site.now).map(Arc::new);
         let after = next.as_ref().unwrap_or(&before);
         dialect.judge(&Ruling { site: &visit.site, before: Some(&before), after, changes })?;
         let answer = dialect.encode(&visit.site, &Outcome::Updated(after));
+        // A request that changes nothing asks nobody (decision 5).
+        let question = plain.filter(|_| next.is_some()).map(|plain| question(visit, &before, plain, changes));
         let user = Some(before.id);
-        Ok(Executed {
-            answer,
-            user,
-            write: next.map(|after| Write::Update { before, after }),
-            turn: Some(turn),
-        })
+        let write = next.map(|after| Write::Update { before, after });
+        Ok(Executed { answer, user, write, turn: Some(turn), question })
     }
 
     async fn delete(&self, visit: &Visit<'_>, locator: &Locator) -> Result<Executed<'_>, Error> {
@@ -149,7 +156,7 @@ impl<S: UserStore> Gateway<S> {
             None => Write::Delete { before },
         };
         // The answer says nothing of the user, and outlives it.
-        Ok(Executed { answer, user: None, write: Some(write), turn: Some(turn) })
+        Ok(Executed { write: Some(write), turn: Some(turn), ..Executed::unchanged(answer) })
     }
 
     /// A user, once it is this request's turn to write it.
@@ -203,6 +210,17 @@ impl<S: UserStore> Gateway<S> {
         }
         Ok(user)
     }
+}
+
+/// What the webhook is asked: the changes that change something, as they were before they were sealed.
+fn question(visit: &Visit<'_>, before: &User, mut plain: Vec<Change>, settled: &[Change]) -> Question {
+    plain.retain(|change| {
+        settled.iter().any(|kept| kept.attr == change.attr)
+            && before.profile.get(change.attr).as_ref() != change.value.as_ref()
+    });
+    let secure = visit.mount.webhook().is_some_and(Webhook::sends_secure);
+    let body = visit.mount.config.dialect.question(&visit.site, &plain, secure).into();
+    Question { user: before.id, version: before.version, body }
 }
 
 /// Whether a mount shows a user: within its reach, and not closed (decision 15).

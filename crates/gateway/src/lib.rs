@@ -33,3 +33,4 @@ pub mod store_metrics;
 pub mod tls;
 pub mod vault;
 mod watch;
+pub mod webhook;

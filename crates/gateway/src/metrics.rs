@@ -16,6 +16,8 @@ pub struct Metrics {
     duration: HistogramVec,
     replays: IntCounterVec,
     unknown_fields: IntCounterVec,
+    webhook_calls: IntCounterVec,
+    webhook_duration: HistogramVec,
     /// Of requests that came to no mount.
     pub(crate) unmounted: Counts,
 }
@@ -93,18 +95,42 @@ impl Metrics {
             "Unknown members in request bodies, by name.",
             &["mount", "field"],
         )?;
-        let opts = HistogramOpts::new(
+        let webhook_calls = counter(
+            "interlingua_webhook_calls_total",
+            "Updates that a webhook was asked about.",
+            &["mount", "verdict"],
+        )?;
+        let histogram = |name, help, labels: &[&str]| {
+            HistogramVec::new(HistogramOpts::new(name, help).buckets(BUCKETS.into()), labels)
+        };
+        let duration = histogram(
             "interlingua_request_duration_seconds",
             "From the request's head to its answer.",
-        )
-        .buckets(BUCKETS.into());
-        let duration = HistogramVec::new(opts, &["mount", "operation"])?;
+            &["mount", "operation"],
+        )?;
+        let webhook_duration = histogram(
+            "interlingua_webhook_duration_seconds",
+            "From the question to a webhook until its answer, waiting and retrying included.",
+            &["mount"],
+        )?;
         let registry = Registry::new();
-        for counter in [&requests, &replays, &unknown_fields] {
+        for counter in [&requests, &replays, &unknown_fields, &webhook_calls] {
             registry.register(Box::new(counter.clone()))?;
         }
-        registry.register(Box::new(duration.clone()))?;
-        Ok(Self { registry, requests, duration, replays, unknown_fields, unmounted: Counts::default() })
+        for histogram in [&duration, &webhook_duration] {
+            registry.register(Box::new(histogram.clone()))?;
+        }
+        let unmounted = Counts::default();
+        Ok(Self {
+            registry,
+            requests,
+            duration,
+            replays,
+            unknown_fields,
+            webhook_calls,
+            webhook_duration,
+            unmounted,
+        })
     }
 
     /// Counts a request.
@@ -127,6 +153,12 @@ impl Metrics {
     /// Counts a replay.
     pub fn replay(&self, mount: &str) {
         self.replays.with_label_values(&[mount]).inc();
+    }
+
+    /// Counts a question to a webhook.
+    pub(crate) fn webhook(&self, mount: &str, verdict: &str, took: Duration) {
+        self.webhook_calls.with_label_values(&[mount, verdict]).inc();
+        self.webhook_duration.with_label_values(&[mount]).observe(took.as_secs_f64());
     }
 
     /// Counts an unknown member, under a label that [`Mount::unknown_label`](crate::mount::Mount::unknown_label) made.

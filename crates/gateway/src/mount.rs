@@ -14,6 +14,7 @@ use governor::{
 use crate::{
     config::{MountConfig, RateLimit},
     metrics::Counts,
+    webhook::Webhook,
 };
 
 /// How many unknown names are counted by name, for one mount (decision 8).
@@ -48,9 +49,10 @@ impl Mount {
     }
 
     /// The same mount by a newer configuration: what its clients have used of an unchanged limit
-    /// counts on, and so do the unknown names it has seen.
+    /// counts on, and so do the unknown names it has seen; an unchanged webhook keeps its connections.
     #[must_use]
-    pub fn renewed(&self, config: MountConfig) -> Self {
+    pub fn renewed(&self, mut config: MountConfig) -> Self {
+        config.webhook = config.webhook.map(|webhook| webhook.continuing(self.webhook()));
         let is_same = config.rate_limit == self.config.rate_limit;
         let mut renewed = Self { unknown: Arc::clone(&self.unknown), ..Self::new(config) };
         for (name, limiter) in &mut renewed.limiters {
@@ -59,6 +61,12 @@ impl Mount {
             }
         }
         renewed
+    }
+
+    /// What its updates are validated by.
+    #[must_use]
+    pub const fn webhook(&self) -> Option<&Webhook> {
+        self.config.webhook.as_ref()
     }
 
     /// Counts a request against its client's rate (decision 21).

@@ -16,6 +16,7 @@ use crate::{
     service::Gateway,
     stops::Visit,
     watch::Trace,
+    webhook::{Approval, Question},
 };
 
 /// How long a second request with the same Idempotency-Key waits for the first (decision 9).
@@ -39,6 +40,8 @@ enum Round {
     Stale,
     /// A guard was taken meanwhile: the ledger knows the answer.
     Claimed,
+    /// The webhook has not approved of this yet.
+    Ask(Question),
 }
 
 impl<S: UserStore> Gateway<S> {
@@ -60,15 +63,24 @@ impl<S: UserStore> Gateway<S> {
         if let Some(answer) = self.replay(visit, claims, trace).await? {
             return Ok(answer);
         }
-        for _ in 0..ATTEMPTS {
-            let mut operation = self.decode(visit, caller, request)?;
-            match self.attempt(visit, &mut operation, claims, trace).await? {
+        let mut approval = Approval::default();
+        for round in 0..ATTEMPTS {
+            let decoded = self.decode(visit, caller, request)?;
+            if round == 0 {
+                self.count_unknown(visit, &decoded);
+            }
+            let mut operation = decoded.operation;
+            match self.attempt(visit, &mut operation, claims, &approval, trace).await? {
                 Round::Done(answer) => return Ok(answer),
                 Round::Stale => {}
                 Round::Claimed => {
                     if let Some(answer) = self.replay(visit, claims, trace).await? {
                         return Ok(answer);
                     }
+                }
+                Round::Ask(question) => {
+                    let asking = approval.ask(visit.mount, &self.metrics, question, visit.site.now);
+                    trace.cause = asking.await?;
                 }
             }
         }
@@ -114,9 +126,14 @@ impl<S: UserStore> Gateway<S> {
         visit: &Visit<'_>,
         operation: &mut Operation,
         claims: Claims,
+        approval: &Approval,
         trace: &mut Trace<'_>,
     ) -> Result<Round, Error> {
         let result = match self.execute(visit, operation).await {
+            // With it goes the writer's turn: nothing is held while the webhook is asked.
+            Ok(Executed { question: Some(question), .. }) if !approval.covers(&question) => {
+                return Ok(Round::Ask(question));
+            }
             Ok(executed) => self.commit(visit, executed, claims, trace).await,
             Err(error) => Err(error),
         };
@@ -160,7 +177,7 @@ impl<S: UserStore> Gateway<S> {
         claims: Claims,
         trace: &mut Trace<'_>,
     ) -> Result<Round, Error> {
-        let Executed { answer, user, write, turn: _until_committed } = executed;
+        let Executed { answer, user, write, turn: _until_committed, question: _approved } = executed;
         let (now, kept) = (visit.site.now, claims.key.map(|_| pack(&answer)));
         let guard = |claim: Claim, answer| Guard {
             key: claim.ledger_key,

@@ -32,12 +32,13 @@ use crate::{
     store_metrics,
     tls::Tls,
     vault::Vault,
+    webhook,
 };
 
 use self::ending::{End, Signals};
 
 /// An address cannot be bound (`EX_UNAVAILABLE` of sysexits.h).
-const UNAVAILABLE: u8 = 69;
+pub(crate) const UNAVAILABLE: u8 = 69;
 /// Connections to the admin listener, at once.
 const ADMIN_CONNECTIONS: usize = 64;
 
@@ -217,7 +218,8 @@ fn admin(gateway: &Arc<Gateway<EmbeddedStore>>, end: &Arc<End>) -> Admin {
             Health::Ready => Ok(()),
         }),
         metrics: Arc::new(move || {
-            counted.metrics().render() + &in_flight(&counted) + &store_metrics::render(counted.store())
+            let (own, circuits) = (counted.metrics().render(), webhook::circuits(&counted.live()));
+            own + &in_flight(&counted) + &circuits + &store_metrics::render(counted.store())
         }),
     }
 }

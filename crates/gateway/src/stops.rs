@@ -5,8 +5,8 @@ use std::{net::IpAddr, pin::pin};
 
 use bytes::Bytes;
 use gateway_auth::Presented;
-use gateway_core::{Caller, Error, ErrorKind, Namespace, Operation, Reach, UserStore};
-use gateway_dialect::{Answer, Request, Resolution, Site, Target, Verb, allow, resolve};
+use gateway_core::{Caller, Error, ErrorKind, Namespace, Reach, UserStore};
+use gateway_dialect::{Answer, Decoded, Request, Resolution, Site, Target, Verb, allow, resolve};
 use http::Method;
 use hyper::body::Body;
 
@@ -125,8 +125,9 @@ impl<S: UserStore> Gateway<S> {
         config.dialect.negotiate(&request)?;
         digest::check(headers, body)?;
         if !route.action.writes() || head.method == Method::HEAD {
-            let operation = self.decode(visit, &caller, &request)?;
-            return self.read(visit, &operation.without_effect()).await;
+            let decoded = self.decode(visit, &caller, &request)?;
+            self.count_unknown(visit, &decoded);
+            return self.read(visit, &decoded.operation.without_effect()).await;
         }
         let key = idempotency::key(headers)?;
         let claim = |kind: &str, key: &[u8], fingerprint| Claim {
@@ -151,12 +152,15 @@ impl<S: UserStore> Gateway<S> {
         visit: &Visit<'_>,
         caller: &Caller,
         request: &Request<'_>,
-    ) -> Result<Operation, Error> {
-        let decoded = visit.mount.config.dialect.decode(&visit.site, caller, request)?;
+    ) -> Result<Decoded, Error> {
+        visit.mount.config.dialect.decode(&visit.site, caller, request)
+    }
+
+    /// Counts the names in a request that mean nothing (decision 8).
+    pub(crate) fn count_unknown(&self, visit: &Visit<'_>, decoded: &Decoded) {
         for name in &decoded.unknown {
             self.metrics.unknown_field(&visit.mount.config.name, &visit.mount.unknown_label(name));
         }
-        Ok(decoded.operation)
     }
 }
 

@@ -94,7 +94,8 @@ fn the_shipped_comments_are_true() {
             "the secret file `/etc/interlingua/tls.key` cannot be read",
             "`INTERLINGUA_KEY` is not set",
             "`INTERLINGUA_SECRETS_KEY` is not set",
-            ": 4 mistakes",
+            "the file `/etc/interlingua/ca.crt` cannot be read",
+            ": 5 mistakes",
         ],
     );
 }
@@ -377,4 +378,48 @@ fn secrets_by_variable() {
         assert_shows(&stderr, &[problem, ":9:10"]);
         assert!(!stderr.contains("hunter2") && !stderr.contains('\x1b'), "{stderr}");
     }
+}
+
+/// A mount with a webhook that is fine but for this.
+fn webhook(dialect: &str, lines: &str) -> String {
+    let (namespace, client) = match dialect {
+        "update" => ("{projectId}", "token = \"demo-service-token\"\nproject = \"p\""),
+        _ => ("acme", "api_key = \"demo-partner-key\"\nsecret = \"demo-partner-secret\""),
+    };
+    format!(
+        "[[mount]]\nname = \"a\"\nprefix = \"/a\"\ndialect = \"{dialect}\"\nnamespace = \"{namespace}\"\n\
+         [mount.webhook]\nsecret = \"demo-webhook-secret\"\n{lines}\n[[mount.client]]\nname = \"c\"\n{client}\n"
+    )
+}
+
+/// `config-015`, by decision 30.
+#[test]
+fn webhooks() {
+    let fine = load_text(&webhook("update", "url = \"https://hooks.example.com/validate\"")).unwrap();
+    assert!(fine.mounts[0].webhook.is_some() && fine.uses_demo_credentials);
+    assert_eq!(fine.warnings, Vec::<String>::new());
+    let plain = load_text(&webhook("update", "url = \"http://hooks.example.com/validate\"")).unwrap();
+    assert_shows(&plain.warnings[0], &["the webhook of mount `a` is not https"]);
+    let private = "url = \"http://10.0.0.1/validate\"\nallow_private = true";
+    assert_eq!(load_text(&webhook("update", private)).unwrap().warnings, Vec::<String>::new());
+    let report = refused(&webhook(
+        "update",
+        "url = \"http://169.254.169.254/\"\ntimeout_ms = 10000\non_failure = \"ignore\"\nca = \"/nowhere\"\nretries = 3",
+    ));
+    assert_shows(
+        &report,
+        &[
+            "`url` is at a private or special address; that needs `allow_private = true`",
+            "`timeout_ms` (10000) must be less than `request_timeout_ms` of [server] (10000)",
+            "`on_failure` must be",
+            "`/nowhere` cannot be read",
+            "unknown key `retries`",
+            ": 5 mistakes",
+        ],
+    );
+    let short = "[server]\nrequest_timeout_ms = 5000\n".to_owned();
+    let report = refused(&(short + &webhook("update", "url = \"https://hooks.example.com/\"")));
+    assert_shows(&report, &["`timeout_ms` (5000) must be less", ": 1 mistake"]);
+    let report = refused(&webhook("partner", "url = \"https://hooks.example.com/\""));
+    assert_shows(&report, &["the dialect `partner` has no validation webhook", ": 1 mistake"]);
 }

@@ -5,6 +5,7 @@ mod format;
 mod judge;
 mod listing;
 mod scripts;
+mod webhook;
 
 use std::collections::BTreeMap;
 

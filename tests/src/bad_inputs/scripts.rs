@@ -9,12 +9,16 @@ use gateway_testkit::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{bed, judge::status_and_code};
+use super::{bed, judge::status_and_code, webhook};
 use crate::{Bed, Party, Process, Watched, now, partner};
 
 /// Runs a script by name; with all that is wrong.
 #[must_use]
 pub fn run(name: &str, watched: &Watched) -> Vec<String> {
+    let (first, about) = name.split_once(' ').unwrap_or((name, ""));
+    if let Some(ran) = webhook::run(first, about) {
+        return ran.err().into_iter().collect();
+    }
     let ran = match name {
         "keys_are_guessed" => keys_are_guessed(),
         "one_key_at_once" => one_key_at_once(watched),

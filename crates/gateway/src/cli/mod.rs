@@ -3,6 +3,7 @@
 mod backup;
 pub(crate) mod data;
 pub(crate) mod printer;
+mod receiver;
 mod restore;
 mod routes;
 pub mod shell;
@@ -100,6 +101,11 @@ enum Command {
         #[command(flatten)]
         order: translate::Order,
     },
+    /// Be the other side of a validation webhook, to try it out: approve, veto, misbehave
+    WebhookReceiver {
+        #[command(flatten)]
+        order: receiver::Order,
+    },
 }
 
 /// Where the configuration is.
@@ -161,6 +167,7 @@ fn obey(command: Command) -> Result<ExitCode, ExitCode> {
             let config = file.load(&Overrides::default())?;
             printed("token", token::mint(&config, &order, clock::now()))
         }
+        Command::WebhookReceiver { order } => receiver::run(order),
         Command::Translate { order } => printed("translate", translate::translate(&order, clock::now())),
     }
 }

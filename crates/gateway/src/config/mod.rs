@@ -13,6 +13,7 @@ pub mod routing;
 mod secrets;
 mod tables;
 mod tls;
+mod webhook;
 
 use std::{
     cell::RefCell,
@@ -26,9 +27,9 @@ use std::{
 
 use gateway_auth::Authenticator;
 use gateway_core::Reach;
-use gateway_dialect::{Dialect, Options, UnknownFields};
+use gateway_dialect::{Dialect, Options, Secret, SecretSource, UnknownFields};
 
-use crate::{cors::Cors, forwarded::Proxies, tls::Terms};
+use crate::{cors::Cors, forwarded::Proxies, tls::Terms, webhook::Webhook};
 
 use self::{report::Mistake, secrets::Secrets};
 
@@ -197,6 +198,8 @@ pub struct MountConfig {
     /// The prefix as clients see it, where a proxy in front rewrites it (decision 17); formed as
     /// `prefixes`.
     pub public_prefix: Option<String>,
+    /// What its updates are validated by (decision 30).
+    pub webhook: Option<Webhook>,
 }
 
 impl AsRef<MountConfig> for MountConfig {
@@ -249,7 +252,7 @@ fn read(path: &Path, overrides: &Overrides, secrets: &Secrets) -> Result<Config,
     let problems = RefCell::default();
     let mut root = Options::new(entries.clone(), 0..0, &problems, secrets);
     let tables = tables::read(&mut root, overrides, secrets);
-    let read = mounts::read(&mut root, &text, tables.server.max_body_bytes);
+    let read = mounts::read(&mut root, &text, &tables.server, secrets);
     root.finish();
     secrets.look_for_digests(&text);
 
@@ -277,6 +280,14 @@ fn read(path: &Path, overrides: &Overrides, secrets: &Secrets) -> Result<Config,
         uses_demo_credentials,
         warnings,
     })
+}
+
+/// A secret by reference, as the configuration has them: for commands that need one and no more.
+///
+/// # Errors
+/// A sentence that says what is wrong with the reference.
+pub fn secret(reference: &str) -> Result<Secret, String> {
+    Secrets::default().resolve(reference)
 }
 
 impl Config {

@@ -7,13 +7,16 @@ use gateway_core::{Namespace, Reach};
 use gateway_dialect::{Naming, Options, Span, UnknownFields, closest};
 
 use super::{
-    MountConfig, MountNamespace, RateLimit, prefix,
+    MountConfig, MountNamespace, RateLimit, Server, prefix,
     report::{Mistake, line},
+    secrets::Secrets,
     tables::{BODY_BYTES, size},
+    webhook,
 };
 use crate::{
     cors::Cors,
     registry::{DIALECTS, Row},
+    webhook::Webhook,
 };
 
 const REQUESTS: std::ops::RangeInclusive<i64> = 1..=1_000_000;
@@ -35,11 +38,11 @@ struct Claims {
     prefixes: Vec<(String, Span)>,
 }
 
-pub(super) fn read(root: &mut Options<'_>, text: &str, max_body_bytes: usize) -> Mounts {
+pub(super) fn read(root: &mut Options<'_>, text: &str, server: &Server, secrets: &Secrets) -> Mounts {
     let mut read = Mounts { mounts: Vec::new(), mistakes: Vec::new(), warnings: Vec::new() };
     let (mut claims, given) = (Vec::new(), root.has("mount"));
     for options in root.tables("mount") {
-        let (claimed, mount) = one(options, text, max_body_bytes, &mut read.mistakes);
+        let (claimed, mount) = one(options, text, (server, secrets), &mut read.mistakes);
         claims.push(claimed);
         read.mounts.extend(mount);
     }
@@ -49,6 +52,12 @@ pub(super) fn read(root: &mut Options<'_>, text: &str, max_body_bytes: usize) ->
     duplicate_names(claims.iter().filter_map(|one| one.name.as_ref()), "mount", text, &mut read.mistakes);
     duplicate_prefixes(&claims, text, &mut read.mistakes);
     read.warnings.extend(shared_keys(&read.mounts));
+    for mount in read.mounts.iter().filter(|mount| mount.webhook.as_ref().is_some_and(Webhook::is_open)) {
+        read.warnings.push(format!(
+            "the webhook of mount `{}` is not https: what users change can be read on its way there",
+            mount.name
+        ));
+    }
     for mount in read.mounts.iter().filter(|mount| mount.clients.is_empty()) {
         read.warnings
             .push(format!("mount `{}` has no [[mount.client]]: it refuses every request", mount.name));
@@ -78,7 +87,7 @@ fn shared_keys(mounts: &[MountConfig]) -> Vec<String> {
 fn one(
     mut options: Options<'_>,
     text: &str,
-    max_body_bytes: usize,
+    (server, secrets): (&Server, &Secrets),
     mistakes: &mut Vec<Mistake>,
 ) -> (Claims, Option<MountConfig>) {
     let claims = Claims {
@@ -88,7 +97,7 @@ fn one(
     };
     let namespace = options.required_text("namespace");
     let cors = Cors::read(&mut options);
-    let max_body_bytes = size(&mut options, "max_body_bytes", BODY_BYTES).unwrap_or(max_body_bytes);
+    let max_body_bytes = size(&mut options, "max_body_bytes", BODY_BYTES).unwrap_or(server.max_body_bytes);
     let rate_limit = rate_limit(&mut options, "rate_limit");
     let replay_protection = options.flag("replay_protection", false);
     let public_prefix = options
@@ -112,6 +121,7 @@ fn one(
     );
     let namespace = mount_namespace(&options, namespace.as_deref(), dialect.naming());
     let authenticator = (row.authenticator)(&mut options, &mut clients);
+    let webhook = webhook::read(&mut options, &*dialect, server.request_timeout, secrets);
     options.finish();
     let names = clients.iter().map(|(name, _)| Arc::clone(name)).collect();
     clients.into_iter().for_each(|(_, client)| client.finish());
@@ -129,6 +139,7 @@ fn one(
         rate_limit,
         replay_protection,
         public_prefix,
+        webhook,
     };
     (claims, Some(mount))
 }

@@ -21,6 +21,7 @@ const DEMO: &[&str] = &[
     "demo-jwt-secret",
     "demo-access-token",
     "demo-supplier-secret",
+    "demo-webhook-secret",
 ];
 
 /// No secret is longer; a file that is was named by mistake.
