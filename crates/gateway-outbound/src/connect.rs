@@ -1,0 +1,109 @@
+//! A connection to an address that was checked: no name is resolved a second time.
+
+use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    client::conn::http1::{self, SendRequest},
+    rt::{Read, Write},
+};
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::{net::TcpStream, task::JoinHandle, time::Instant};
+use tokio_rustls::TlsConnector;
+
+use crate::{CallError, Endpoint, endpoint::Host, is_special};
+
+/// The most addresses of a name that are tried.
+const CANDIDATES: usize = 4;
+/// The longest head of an answer.
+const MAX_HEAD: usize = 32 * 1024;
+
+/// Asks for the addresses of a name.
+pub(crate) type Lookup = fn(String, u16) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
+/// As the system resolves names.
+pub(crate) fn system(
+    name: String,
+    port: u16,
+) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>> {
+    Box::pin(async move { Ok(tokio::net::lookup_host((name, port)).await?.collect()) })
+}
+
+/// A connection that takes requests; closed when dropped.
+pub(crate) struct Connection {
+    pub(crate) sender: SendRequest<Full<Bytes>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Connects, by the deadline at most.
+pub(crate) async fn connect(
+    endpoint: &Endpoint,
+    tls: &Arc<ClientConfig>,
+    lookup: Lookup,
+    deadline: Instant,
+) -> Result<Connection, CallError> {
+    let candidates = candidates(endpoint, lookup).await?;
+    let stream = reach(&candidates, deadline).await?;
+    // What is sent is one small request at a time.
+    stream.set_nodelay(true).ok().ok_or(CallError::Connect)?;
+    if !endpoint.is_tls {
+        return speak(TokioIo::new(stream)).await;
+    }
+    let name = match &endpoint.host {
+        Host::Name(name) => ServerName::try_from(name.clone()).ok().ok_or(CallError::Tls)?,
+        Host::Address(address) => ServerName::from(*address),
+    };
+    let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await;
+    speak(TokioIo::new(stream.ok().ok_or(CallError::Tls)?)).await
+}
+
+/// Every address of the host, if all of them may be called: one that may not be among them says that
+/// the name is not what it should be.
+async fn candidates(endpoint: &Endpoint, lookup: Lookup) -> Result<Vec<SocketAddr>, CallError> {
+    let mut addresses = match &endpoint.host {
+        Host::Address(address) => vec![SocketAddr::new(*address, endpoint.port)],
+        Host::Name(name) => lookup(name.clone(), endpoint.port).await.ok().ok_or(CallError::Resolve)?,
+    };
+    if addresses.is_empty() {
+        return Err(CallError::Resolve);
+    }
+    if !endpoint.allow_private && addresses.iter().any(|address| is_special(address.ip())) {
+        return Err(CallError::Refused);
+    }
+    addresses.truncate(CANDIDATES);
+    Ok(addresses)
+}
+
+/// The first that answers; each has its share of the time that is left.
+async fn reach(candidates: &[SocketAddr], deadline: Instant) -> Result<TcpStream, CallError> {
+    for (done, candidate) in candidates.iter().enumerate() {
+        let left = u32::try_from(candidates.len() - done).unwrap_or(1);
+        let share = deadline.saturating_duration_since(Instant::now()) / left;
+        if let Ok(Ok(stream)) = tokio::time::timeout(share, TcpStream::connect(candidate)).await {
+            return Ok(stream);
+        }
+    }
+    // The last had all the time that was left.
+    if deadline <= Instant::now() { Err(CallError::Timeout) } else { Err(CallError::Connect) }
+}
+
+async fn speak<T>(io: T) -> Result<Connection, CallError>
+where
+    T: Read + Write + Unpin + Send + 'static,
+{
+    let handshake = http1::Builder::new().max_buf_size(MAX_HEAD).max_headers(100).handshake(io).await;
+    let (sender, connection) = handshake.ok().ok_or(CallError::Protocol)?;
+    let task = tokio::spawn(async move {
+        // Whoever waits for the answer is told what went wrong.
+        drop(connection.await);
+    });
+    Ok(Connection { sender, task })
+}
