@@ -298,7 +298,7 @@ impl State {
     fn wait(&self) -> Duration {
         match self.failures {
             0 => REFRESH,
-            failures => (FIRST_WAIT * (1 << (failures - 1).min(6))).min(LONGEST_WAIT),
+            failures => (FIRST_WAIT * 2_i32.pow((failures - 1).min(6))).min(LONGEST_WAIT),
         }
     }
 
