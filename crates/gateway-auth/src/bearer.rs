@@ -21,9 +21,10 @@ use crate::{
 
 /// The client of a request without a credential, where reads need none.
 const ANONYMOUS: &str = "anonymous";
-/// Stands for a token of which only the digest is known.
+/// Stands for a token of which only the digest is known, or that another server makes.
 const PLACEHOLDER: &str = "$TOKEN";
-const KINDS: [&str; 6] = ["token", "token_sha256", "jwt_secret", "jwks_file", "jwks_url", "introspection_url"];
+const KINDS: [&str; 6] =
+    ["token", "token_sha256", "jwt_secret", "jwks_file", "jwks_url", "introspection_url"];
 /// How many tokens are asked about at once.
 const INTROSPECTIONS: usize = 64;
 
@@ -159,7 +160,10 @@ impl Bearer {
         let shared = self.issuers.iter().map(|one| &one.terms);
         let mut all = shared.chain(self.published.iter().map(|one| &one.terms));
         if issuer.is_some() && all.any(|terms| terms.issuer.as_ref() == issuer) {
-            options.problem("issuer", "another client has the same `issuer`; an issuer has one algorithm and one set of keys");
+            options.problem(
+                "issuer",
+                "another client has the same `issuer`; an issuer has one algorithm and one set of keys",
+            );
         }
     }
 
@@ -177,7 +181,10 @@ impl Bearer {
         let client = client(options, "introspection_url", INTROSPECTIONS);
         let credential = secret.and_then(|secret| introspection::credential(&id, &secret));
         if self.outside.introspector.is_some() {
-            options.problem("introspection_url", "another client has an `introspection_url`; a mount asks one server");
+            options.problem(
+                "introspection_url",
+                "another client has an `introspection_url`; a mount asks one server",
+            );
         }
         let Some((client, credential)) = client.zip(credential) else { return };
         let introspector = Introspector::new(client, credential, terms, self.demands.clone());
@@ -294,6 +301,13 @@ impl Bearer {
         Err(Error::new(ErrorKind::MissingCredential).cause("header_missing"))
     }
 
+    /// True for a client whose tokens another server makes.
+    fn is_elsewhere(&self, client: &str) -> bool {
+        let asked = self.outside.introspector.iter().map(|one| &one.terms);
+        let mut all = asked.chain(self.published.iter().map(|one| &one.terms));
+        all.any(|terms| &*terms.client == client)
+    }
+
     fn issuer(&self, client: &str) -> Option<&Issuer> {
         self.issuers.iter().find(|issuer| issuer.client() == client)
     }
@@ -335,6 +349,7 @@ impl Authenticator for Bearer {
         let token = match own.map(|own| own.token.as_ref()) {
             Some(Some(token)) => String::from_utf8(token.expose().to_vec()).ok()?,
             Some(None) => PLACEHOLDER.to_owned(),
+            None if self.is_elsewhere(client) => PLACEHOLDER.to_owned(),
             None => self.issuer(client)?.mint(Some(client), None, now)?,
         };
         Some(vec![(AUTHORIZATION, format!("Bearer {token}"))])

@@ -184,8 +184,7 @@ impl Introspector {
     async fn call(&self, token: &str) -> Result<bytes::Bytes, Introspected> {
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
         const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
-        let headers =
-            [(ACCEPT, JSON), (CONTENT_TYPE, FORM), (AUTHORIZATION, self.credential.clone())];
+        let headers = [(ACCEPT, JSON), (CONTENT_TYPE, FORM), (AUTHORIZATION, self.credential.clone())];
         let body = format!("token={}&token_type_hint=access_token", form(token.as_bytes()));
         let call = Call { method: Method::POST, headers: HeaderMap::from_iter(headers), body: body.into() };
         let reply = self.client.call(&call, BUDGET, MAX_BYTES).await.map_err(|error| match error {
@@ -263,7 +262,9 @@ fn form(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for byte in bytes {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => text.push(char::from(*byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => {
+                text.push(char::from(*byte))
+            }
             _ => {
                 let digit = |nibble: u8| char::from(b"0123456789ABCDEF"[usize::from(nibble)]);
                 text.extend(['%', digit(byte >> 4), digit(byte & 15)]);

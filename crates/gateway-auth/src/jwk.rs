@@ -9,7 +9,10 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
-use crate::{claims::member, jws::{Algorithm, decoded}};
+use crate::{
+    claims::member,
+    jws::{Algorithm, decoded},
+};
 
 /// Members that only a private or a shared key has (RFC 7518, 6.2.2, 6.3.2 and 6.4).
 const PRIVATE: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
@@ -24,7 +27,7 @@ const FIXED_SIGNATURE: usize = 64;
 
 /// The keys of an issuer; at least one.
 #[derive(Clone, PartialEq, Eq)]
-pub struct KeySet {
+pub(crate) struct KeySet {
     keys: Vec<Key>,
     unfit: usize,
 }
@@ -37,7 +40,10 @@ struct Key {
 
 #[derive(Clone, PartialEq, Eq)]
 enum Public {
-    Rsa { n: Vec<u8>, e: Vec<u8> },
+    Rsa {
+        n: Vec<u8>,
+        e: Vec<u8>,
+    },
     /// A point that is not compressed.
     P256(Vec<u8>),
     Ed25519(Vec<u8>),
@@ -61,18 +67,22 @@ impl KeySet {
     ///
     /// # Errors
     /// What it should be, without a word of what it is.
-    pub fn parse(bytes: &[u8], algorithm: Algorithm) -> Result<Self, &'static str> {
+    pub(crate) fn parse(bytes: &[u8], algorithm: Algorithm) -> Result<Self, &'static str> {
         let set = json::parse(bytes).map_err(|_malformed| "strict JSON")?;
         let Some(Json::Array(keys)) = set.get("keys") else { return Err("a JSON Web Key Set") };
         let all = keys.len();
         let keys: Vec<_> = keys.iter().filter_map(|key| Key::read(key, algorithm)).collect();
         let unfit = all - keys.len();
-        if keys.is_empty() { Err("a key set with a key that fits `algorithm`") } else { Ok(Self { keys, unfit }) }
+        if keys.is_empty() {
+            Err("a key set with a key that fits `algorithm`")
+        } else {
+            Ok(Self { keys, unfit })
+        }
     }
 
     /// How many keys fit, and how many do not.
     #[must_use]
-    pub const fn counts(&self) -> (usize, usize) {
+    pub(crate) const fn counts(&self) -> (usize, usize) {
         (self.keys.len(), self.unfit)
     }
 
@@ -123,9 +133,9 @@ impl Public {
     fn signed(&self, input: &[u8], signature: &[u8]) -> bool {
         let fixed = || signature.len() == FIXED_SIGNATURE;
         match self {
-            Self::Rsa { n, e } => RsaPublicKeyComponents { n, e }
-                .verify(&RSA_PKCS1_2048_8192_SHA256, input, signature)
-                .is_ok(),
+            Self::Rsa { n, e } => {
+                RsaPublicKeyComponents { n, e }.verify(&RSA_PKCS1_2048_8192_SHA256, input, signature).is_ok()
+            }
             Self::P256(point) => {
                 let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
                 fixed() && key.verify(input, signature).is_ok()

@@ -14,7 +14,7 @@ const REFUSED: [&str; 10] = ["crit", "b64", "zip", "enc", "jwk", "jku", "x5u", "
 
 /// How tokens are signed (RFC 7518, 3.1; RFC 8037).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Algorithm {
+pub(crate) enum Algorithm {
     /// HMAC with SHA-256: a secret that both sides have.
     Hs256,
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -30,7 +30,7 @@ impl Algorithm {
 
     /// The name in headers and keys.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Hs256 => "HS256",
             Self::Rs256 => "RS256",

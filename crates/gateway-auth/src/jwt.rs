@@ -62,8 +62,10 @@ impl Issuer {
         let text = |text| Json::Text(std::borrow::Cow::Borrowed(text));
         let time = |seconds: i64| Json::Number(seconds.into());
         let now_s = now.unix_timestamp();
-        let header =
-            object([("alg", Some(text("HS256"))), ("typ", Some(text(self.terms.typ.as_deref().unwrap_or("JWT"))))]);
+        let header = object([
+            ("alg", Some(text("HS256"))),
+            ("typ", Some(text(self.terms.typ.as_deref().unwrap_or("JWT")))),
+        ]);
         let claims = object([
             ("iss", self.terms.issuer.as_deref().map(text)),
             ("sub", subject.map(text)),
@@ -86,7 +88,11 @@ fn object<'t, const N: usize>(members: [(&'static str, Option<Json<'t>>); N]) ->
 }
 
 /// The issuer that made this signature. Computes the MAC with every key.
-pub(crate) fn signer<'i>(issuers: &'i [Issuer], input: &[u8], signature: Option<&[u8]>) -> Option<&'i Issuer> {
+pub(crate) fn signer<'i>(
+    issuers: &'i [Issuer],
+    input: &[u8],
+    signature: Option<&[u8]>,
+) -> Option<&'i Issuer> {
     let signature = signature.and_then(|bytes| Digested::try_from(bytes).ok());
     let given = signature.unwrap_or_default();
     let signed = |found, issuer: &'i Issuer| if issuer.signed(input, &given) { Some(issuer) } else { found };

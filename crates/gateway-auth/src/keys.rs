@@ -138,7 +138,10 @@ impl FetchedKeys {
 
     /// Goes on with what another has of the same keys.
     pub(crate) fn adopt(&self, other: &Self) {
-        if self.client.terms() == other.client.terms() && self.algorithm == other.algorithm {
+        let is_same = self.client.terms() == other.client.terms()
+            && self.algorithm == other.algorithm
+            && self.name == other.name;
+        if is_same {
             // Whoever was asked already keeps what it has.
             let _known = self.shared.set(Arc::clone(other.shared()));
         }
@@ -249,7 +252,11 @@ impl FetchedKeys {
             }
             Err(failed) => {
                 let cause = failed.as_str();
-                tracing::warn!(client, cause, "the keys of an issuer cannot be fetched; the last good ones stay");
+                tracing::warn!(
+                    client,
+                    cause,
+                    "the keys of an issuer cannot be fetched; the last good ones stay"
+                );
             }
         }
     }

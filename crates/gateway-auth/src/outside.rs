@@ -27,13 +27,13 @@ impl Outside {
         self.keys.iter().all(|keys| keys.age(now).is_some())
     }
 
-    /// Goes on with what others have learnt of the same servers, before anything is asked.
-    pub fn adopt<'o>(&self, others: impl Iterator<Item = &'o Self> + Clone) {
+    /// Goes on with what another has learnt of the same servers. To be called before anything is asked.
+    pub fn adopt(&self, other: &Self) {
         for keys in &self.keys {
-            others.clone().flat_map(|other| &other.keys).for_each(|other| keys.adopt(other));
+            other.keys.iter().for_each(|other| keys.adopt(other));
         }
-        if let Some(ours) = &self.introspector {
-            others.filter_map(|other| other.introspector.as_ref()).for_each(|other| ours.adopt(other));
+        if let (Some(ours), Some(theirs)) = (&self.introspector, &other.introspector) {
+            ours.adopt(theirs);
         }
     }
 

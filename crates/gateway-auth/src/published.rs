@@ -46,7 +46,10 @@ impl Published {
         let terms = Terms::read(client, project, options);
         for name in ["issuer", "audience"] {
             if !options.has(name) {
-                options.problem_at(options.span(), format!("`{name}` is missing: other services have the same issuer"));
+                options.problem_at(
+                    options.span(),
+                    format!("`{name}` is missing: other services have the same issuer"),
+                );
             }
         }
         let algorithm = algorithm(options);
@@ -56,7 +59,8 @@ impl Published {
         } else {
             let file = options.file("jwks_file");
             let parse = |bytes: Vec<u8>| {
-                let wrong = |what| options.problem("jwks_file", format!("the file of `jwks_file` must hold {what}"));
+                let wrong =
+                    |what| options.problem("jwks_file", format!("the file of `jwks_file` must hold {what}"));
                 KeySet::parse(&bytes, algorithm).map_err(wrong).ok()
             };
             file.and_then(parse).map(Keys::Fixed)
@@ -95,7 +99,12 @@ impl Published {
     ///
     /// # Errors
     /// Why the token is not taken.
-    pub(crate) async fn ask(&self, token: &Compact<'_>, header: &Header, now: Timestamp) -> Result<(), Error> {
+    pub(crate) async fn ask(
+        &self,
+        token: &Compact<'_>,
+        header: &Header,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         // The first fetch may be one that began before the key was published.
         for _ in 0..2 {
             if let Keys::Fetched(keys) = &self.keys {
@@ -132,5 +141,7 @@ pub(crate) fn client(options: &mut Options<'_>, name: &'static str, at_once: usi
     let endpoint = Endpoint::parse(&options.text(name)?, allow_private);
     let endpoint = endpoint.map_err(|why| options.problem(name, format!("`{name}` {why}"))).ok();
     let terms = CallTerms { endpoint: endpoint?, trust: trust?, max_concurrent: at_once };
-    Client::new(terms).map_err(|_unusable| options.problem("ca", "the certificates of `ca` cannot be used")).ok()
+    Client::new(terms)
+        .map_err(|_unusable| options.problem("ca", "the certificates of `ca` cannot be used"))
+        .ok()
 }

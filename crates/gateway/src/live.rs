@@ -53,6 +53,10 @@ impl Live {
         renewed
     }
 
+    pub(crate) fn mounts(&self) -> &[Mount] {
+        &self.mounts
+    }
+
     /// The mount of a request, the prefix under which it came, and the path below that.
     pub(crate) fn route<'s>(&'s self, head: &'s Parts) -> Option<(&'s Mount, &'s str, &'s str)> {
         let host =
