@@ -6,6 +6,7 @@ pub mod canary;
 pub mod crash;
 pub mod fuzz;
 mod inside;
+pub mod issuer;
 pub mod partner;
 pub mod party;
 mod process;
@@ -20,6 +21,7 @@ use std::{
 
 use gateway_testkit::cases::{self, CaseFile};
 pub use inside::{Inside, PEER};
+pub use issuer::Issuer;
 pub use party::Party;
 pub use process::{Process, Socket, binary};
 pub use watched::Watched;

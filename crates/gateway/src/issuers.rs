@@ -30,6 +30,13 @@ pub fn tend(live: &Live, now: Timestamp) {
     outsides(live).for_each(|(_, outside)| outside.tend(now));
 }
 
+/// Waits for the fetches that are under way.
+pub async fn settled(live: &Live) {
+    for keys in outsides(live).flat_map(|(_, outside)| &outside.keys) {
+        keys.settled().await;
+    }
+}
+
 /// Whether every issuer's keys have been there since the start. Once they were, an issuer that is away
 /// is its mount's trouble, and no reason to take the others from their clients.
 #[derive(Default)]

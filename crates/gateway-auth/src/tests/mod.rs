@@ -2,6 +2,7 @@
 
 mod basic;
 mod bearer;
+mod jwk;
 mod jwt;
 mod keys;
 

@@ -1,0 +1,338 @@
+//! Tokens of other servers: their keys come and go, and so do they. Never access for what they did not
+//! sign, never a refusal for what they cannot be asked about.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+};
+
+use gateway_testkit::{
+    cases::Transport,
+    client::{RawRequest, RawResponse},
+};
+use serde_json::json;
+use tests::{
+    Bed, Inside, Issuer,
+    issuer::{Mood, SigningKey},
+};
+use time::{Duration, macros::utc_datetime};
+
+/// Two mounts with the same issuer, and one with none.
+const CONFIG: &str = r#"
+[server]
+listen = "127.0.0.1:0"
+admin = "127.0.0.1:0"
+
+[log]
+format = "json"
+
+[store.embedded]
+path = "$DIR/data"
+
+[[mount]]
+name = "user"
+prefix = "/user"
+dialect = "jsonapi"
+namespace = "*"
+
+[[mount.client]]
+name = "app"
+$ISSUER
+
+[[mount]]
+name = "social"
+prefix = "/social"
+dialect = "update"
+namespace = "{projectId}"
+
+[[mount.client]]
+name = "app"
+project = "proj1234"
+$ISSUER
+
+[[mount]]
+name = "own"
+prefix = "/own"
+dialect = "jsonapi"
+namespace = "*"
+
+[[mount.client]]
+name = "own"
+token = "demo-access-token"
+scope = "user:users:read"
+"#;
+
+const START: time::UtcDateTime = utc_datetime!(2026-03-13 12:00);
+
+/// A gateway in this process, by a clock that is put forward.
+struct Here {
+    inside: Inside,
+    clock: Arc<AtomicI64>,
+    _bed: Bed,
+}
+
+impl Here {
+    async fn new(issuer: &str) -> Self {
+        let bed = Bed::with(&CONFIG.replace("$ISSUER", issuer));
+        let clock = Arc::new(AtomicI64::new(0));
+        let told = Arc::clone(&clock);
+        let now = move || START + Duration::milliseconds(told.load(Ordering::SeqCst));
+        let here = Self { inside: Inside::at(&bed, Arc::new(now)), clock, _bed: bed };
+        here.tend().await;
+        here
+    }
+
+    fn now(&self) -> time::UtcDateTime {
+        START + Duration::milliseconds(self.clock.load(Ordering::SeqCst))
+    }
+
+    fn now_s(&self) -> i64 {
+        self.now().unix_timestamp()
+    }
+
+    fn forward(&self, by: Duration) {
+        self.clock.fetch_add(i64::try_from(by.whole_milliseconds()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// Fetches what is due, as a running gateway does by itself.
+    async fn tend(&self) {
+        let live = self.inside.gateway.live();
+        gateway::issuers::tend(&live, self.now());
+        gateway::issuers::settled(&live).await;
+    }
+
+    async fn get(&self, target: &str, token: &str) -> RawResponse {
+        let headers = vec![("Authorization".to_owned(), format!("Bearer {token}"))];
+        let request = RawRequest { method: "GET".into(), target: target.into(), headers, body: Vec::new() };
+        self.inside.send(request).await.unwrap()
+    }
+
+    /// What the two mounts of the issuer say of a token that may read: both the same.
+    async fn says(&self, token: &str) -> Said {
+        let user = said(&self.get("/user/users/01020304-0506-4708-890a-0b0c0d0e0f10", token).await);
+        let social = said(&self.get("/social/proj1234/users/nobody", token).await);
+        assert_eq!(user, social);
+        user
+    }
+
+    /// A mount without the issuer is served, whatever happens.
+    async fn others_are_served(&self) {
+        let answer = self.get("/own/users/01020304-0506-4708-890a-0b0c0d0e0f10", "demo-access-token").await;
+        assert_eq!(answer.status, 404);
+    }
+
+    fn figure(&self, line: &str) -> Option<u64> {
+        let text = gateway::issuers::render(&self.inside.gateway.live(), self.now());
+        text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' ')?.parse().ok())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Said {
+    /// Let through: there is no such user.
+    Taken,
+    Refused,
+    Unavailable,
+}
+
+/// 401 of JSON:API and 403 of the update dialect; 503 with a time to wait in both.
+fn said(answer: &RawResponse) -> Said {
+    match answer.status {
+        404 => Said::Taken,
+        401 => Said::Refused,
+        403 => {
+            assert_eq!(answer.body, b"Forbidden");
+            Said::Refused
+        }
+        503 => {
+            assert!(answer.header("retry-after").unwrap().parse::<u32>().unwrap() >= 1);
+            let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+            assert!(body.get("errors").is_some() || body["code"] == "user/unavailable", "{body}");
+            Said::Unavailable
+        }
+        other => panic!("{other}: {}", String::from_utf8_lossy(&answer.body)),
+    }
+}
+
+fn may_read() -> serde_json::Value {
+    json!({"scope": "user:users:read user:users:write"})
+}
+
+fn by_url(issuer: &Issuer, algorithm: &str) -> String {
+    let url = issuer.jwks_url();
+    format!(
+        "jwks_url = \"{url}\"\nalgorithm = \"{algorithm}\"\nissuer = \"https://issuer.example.com\"\naudience = \"users\"\ntyp = \"at+jwt\"\nallow_private = true"
+    )
+}
+
+#[tokio::test]
+async fn each_algorithm_is_taken_where_it_is_the_issuers_and_nowhere_else() {
+    let keys = [SigningKey::rsa("k"), SigningKey::ec("k"), SigningKey::ed("k")];
+    let all: Vec<_> = keys.iter().map(SigningKey::jwk).collect();
+    for configured in &keys {
+        let issuer = Issuer::start(&all);
+        let here = Here::new(&by_url(&issuer, configured.alg())).await;
+        for key in &keys {
+            let expected = if key.alg() == configured.alg() { Said::Taken } else { Said::Refused };
+            assert_eq!(here.says(&key.token(here.now_s(), &may_read())).await, expected);
+            // Signed by the right key, told as another's algorithm.
+            let lie = json!({"alg": configured.alg(), "kid": "k", "typ": "at+jwt"});
+            let claims = json!({"iss": "https://issuer.example.com", "aud": "users", "sub": "a", "scope": "user:users:read", "exp": here.now_s() + 60});
+            assert_eq!(here.says(&key.sign(&lie, &claims)).await, expected);
+        }
+        assert_eq!(issuer.fetches(), 2, "one for each mount");
+    }
+}
+
+/// `auth-jwt-050`
+#[tokio::test]
+async fn without_keys_a_mount_is_unavailable_until_they_are_there() {
+    let key = SigningKey::ec("1");
+    let issuer = Issuer::start(&[key.jwk()]);
+    issuer.be(Mood::Down);
+    let here = Here::new(&by_url(&issuer, "ES256")).await;
+    let token = key.token(here.now_s(), &may_read());
+    assert_eq!(here.says(&token).await, Said::Unavailable);
+    // What is no token of the issuer is refused all the same.
+    assert_eq!(here.says("opaque").await, Said::Refused);
+    here.others_are_served().await;
+    issuer.be(Mood::Well);
+    // It is asked again after a second, not at once.
+    let fetches = issuer.fetches();
+    here.tend().await;
+    assert_eq!(issuer.fetches(), fetches);
+    here.forward(Duration::SECOND);
+    here.tend().await;
+    assert_eq!(here.says(&token).await, Said::Taken);
+}
+
+/// `auth-jwt-051`, `auth-jwt-054`, and an issuer that is away for a day.
+#[tokio::test]
+async fn the_last_good_keys_are_used_for_a_day() {
+    let (key, other) = (SigningKey::ed("1"), SigningKey::ed("2"));
+    let issuer = Issuer::start(&[key.jwk()]);
+    let here = Here::new(&by_url(&issuer, "EdDSA")).await;
+    let good = || key.token(here.now_s(), &may_read());
+    let unknown = || other.token(here.now_s(), &may_read());
+    let page = "<html>Sign in to the network</html>".to_owned();
+    for (mood, outcome, of_unknown) in [
+        (Mood::Body(page), "not_keys", Said::Refused),
+        (Mood::Body("{\"keys\":[]}".to_owned()), "not_keys", Said::Refused),
+        (Mood::Body(" ".repeat(10_000_000)), "too_large", Said::Refused),
+        // Whether the issuer has such a key by now is not known.
+        (Mood::Status(500), "status", Said::Unavailable),
+        (Mood::Status(302), "status", Said::Unavailable),
+        (Mood::Down, "unreachable", Said::Unavailable),
+    ] {
+        let count = || here.figure(&format!("interlingua_jwks_fetches_total{{mount=\"user\",client=\"app\",outcome=\"{outcome}\"}}"));
+        let before = count().unwrap();
+        issuer.be(mood.clone());
+        here.forward(Duration::minutes(6));
+        here.tend().await;
+        assert_eq!(count(), Some(before + 1), "{mood:?}");
+        assert_eq!(here.says(&good()).await, Said::Taken, "{mood:?}");
+        assert_eq!(here.says(&unknown()).await, of_unknown, "{mood:?}");
+        assert_eq!(here.says(&unknown()).await, of_unknown, "{mood:?}");
+    }
+    here.forward(Duration::hours(23));
+    here.tend().await;
+    assert_eq!(here.says(&good()).await, Said::Taken);
+    here.forward(Duration::hours(1));
+    here.tend().await;
+    for _ in 0..3 {
+        assert_eq!(here.says(&good()).await, Said::Unavailable);
+        assert_eq!(here.says(&unknown()).await, Said::Unavailable);
+    }
+    here.others_are_served().await;
+    issuer.be(Mood::Well);
+    here.forward(Duration::minutes(1));
+    here.tend().await;
+    assert_eq!(here.says(&good()).await, Said::Taken);
+}
+
+/// `auth-jwt-007`, `auth-jwt-008`
+#[tokio::test]
+async fn unknown_keys_are_asked_for_once_a_minute() {
+    let (key, other) = (SigningKey::ed("1"), SigningKey::ed("2"));
+    let issuer = Issuer::start(&[key.jwk()]);
+    let here = Here::new(&by_url(&issuer, "EdDSA")).await;
+    for minute in 1..=3 {
+        for n in 0..200 {
+            let kid = SigningKey::ed(&format!("unknown-{n}"));
+            let token = kid.token(here.now_s(), &may_read());
+            assert_eq!(here.says(&token).await, Said::Refused);
+        }
+        // One for each mount, beside the first.
+        assert_eq!(issuer.fetches(), 2 + 2 * minute);
+        here.forward(Duration::minutes(1));
+    }
+    // A key that is published is found then.
+    issuer.publish(&[key.jwk(), other.jwk()]);
+    assert_eq!(here.says(&other.token(here.now_s(), &may_read())).await, Said::Taken);
+    assert_eq!(here.says(&key.token(here.now_s(), &may_read())).await, Said::Taken);
+}
+
+#[tokio::test]
+async fn an_issuer_that_hangs_holds_nobody_else() {
+    let (key, other) = (SigningKey::ed("1"), SigningKey::ed("2"));
+    let issuer = Issuer::start(&[key.jwk()]);
+    let here = Here::new(&by_url(&issuer, "EdDSA")).await;
+    issuer.be(Mood::Hang);
+    let (good, unknown) = (key.token(here.now_s(), &may_read()), other.token(here.now_s(), &may_read()));
+    let waiting = here.says(&unknown);
+    let meanwhile = async {
+        // Those with a known key do not wait for it.
+        for _ in 0..100 {
+            assert_eq!(here.says(&good).await, Said::Taken);
+        }
+    };
+    let (waited, ()) = tokio::join!(waiting, meanwhile);
+    assert_eq!(waited, Said::Unavailable);
+    assert_eq!(here.says(&good).await, Said::Taken);
+}
+
+/// The old key and the new are published together for a while, as issuers do; then the old one goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_rotate_under_load() {
+    const ROTATIONS: usize = 20;
+    let keys: Arc<Vec<_>> = Arc::new((0..=ROTATIONS).map(|n| SigningKey::ec(&format!("key-{n}"))).collect());
+    let issuer = Issuer::start(&[keys[0].jwk()]);
+    let here = Arc::new(Here::new(&by_url(&issuer, "ES256")).await);
+    let (current, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let sent: [Arc<AtomicUsize>; 4] = std::array::from_fn(|_| Arc::default());
+    let work = |sent: &Arc<AtomicUsize>| {
+        let (here, keys, current) = (Arc::clone(&here), Arc::clone(&keys), Arc::clone(&current));
+        let (stop, sent) = (Arc::clone(&stop), Arc::clone(sent));
+        tokio::spawn(async move {
+            while !stop.load(Ordering::SeqCst) {
+                let token = keys[current.load(Ordering::SeqCst)].token(here.now_s(), &may_read());
+                assert_eq!(here.says(&token).await, Said::Taken);
+                sent.fetch_add(1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    let load: Vec<_> = sent.iter().map(work).collect();
+    let counts = || sent.iter().map(|one| one.load(Ordering::SeqCst)).collect::<Vec<_>>();
+    for rotation in 1..=ROTATIONS {
+        let (old, new) = (&keys[rotation - 1], &keys[rotation]);
+        issuer.publish(&[old.jwk(), new.jwk()]);
+        here.forward(Duration::seconds(61));
+        current.store(rotation, Ordering::SeqCst);
+        let before = counts();
+        let all_went_on = || counts().iter().zip(&before).all(|(now, before)| *now >= before + 5);
+        while !all_went_on() && !load.iter().any(|one| one.is_finished()) {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        // Every token of the old one that was under way has been answered: it can go.
+        issuer.publish(&[new.jwk()]);
+        here.forward(Duration::minutes(5));
+        here.tend().await;
+        assert_eq!(here.says(&old.token(here.now_s(), &may_read())).await, Said::Refused, "{rotation}");
+        assert_eq!(here.says(&new.token(here.now_s(), &may_read())).await, Said::Taken, "{rotation}");
+    }
+    stop.store(true, Ordering::SeqCst);
+    for one in load {
+        one.await.unwrap();
+    }
+}
