@@ -43,10 +43,7 @@ impl SigningKey {
     pub fn rsa(kid: &str) -> Self {
         let pem = include_bytes!("test-key-rsa-2048.pem");
         let der = PrivatePkcs8KeyDer::from_pem_slice(pem).unwrap();
-        Self {
-            kid: kid.to_owned(),
-            pair: Pair::Rsa(RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).unwrap()),
-        }
+        Self { kid: kid.to_owned(), pair: Pair::Rsa(RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).unwrap()) }
     }
 
     /// A new key for ES256.
@@ -269,13 +266,15 @@ fn serve(stream: TcpStream, state: &Mutex<State>) {
         Mood::Body(content) => (200, content.clone()),
     };
     drop(state);
-    let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", content.len());
+    let head =
+        format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", content.len());
     let mut stream = reader.into_inner();
     let _gone = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(content.as_bytes()));
 }
 
 /// The answer about the token of a form.
 fn introspected(tokens: &HashMap<String, Value>, form: &str) -> Value {
-    let token = form.strip_prefix("token=").and_then(|rest| rest.strip_suffix("&token_type_hint=access_token"));
+    let token =
+        form.strip_prefix("token=").and_then(|rest| rest.strip_suffix("&token_type_hint=access_token"));
     tokens.get(token.unwrap_or_default()).cloned().unwrap_or(json!({"active": false}))
 }

@@ -6,6 +6,7 @@ pub mod canary;
 pub mod crash;
 pub mod fuzz;
 mod inside;
+pub mod issued;
 pub mod issuer;
 pub mod partner;
 pub mod party;

@@ -3,167 +3,17 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use gateway_testkit::{
-    cases::Transport,
-    client::{RawRequest, RawResponse},
-};
+use gateway_testkit::client::RawRequest;
 use serde_json::json;
 use tests::{
-    Bed, Inside, Issuer,
-    issuer::{Mood, SigningKey},
+    Bed, Issuer, Process,
+    issued::{CONFIG, Here, Said, by_url, may_read, said},
+    issuer::{AUD, ISS, Mood, SigningKey, key_set},
 };
-use time::{Duration, macros::utc_datetime};
-
-/// Two mounts with the same issuer, and one with none.
-const CONFIG: &str = r#"
-[server]
-listen = "127.0.0.1:0"
-admin = "127.0.0.1:0"
-
-[log]
-format = "json"
-
-[store.embedded]
-path = "$DIR/data"
-
-[[mount]]
-name = "user"
-prefix = "/user"
-dialect = "jsonapi"
-namespace = "*"
-
-[[mount.client]]
-name = "app"
-$ISSUER
-
-[[mount]]
-name = "social"
-prefix = "/social"
-dialect = "update"
-namespace = "{projectId}"
-
-[[mount.client]]
-name = "app"
-project = "proj1234"
-$ISSUER
-
-[[mount]]
-name = "own"
-prefix = "/own"
-dialect = "jsonapi"
-namespace = "*"
-
-[[mount.client]]
-name = "own"
-token = "demo-access-token"
-scope = "user:users:read"
-"#;
-
-const START: time::UtcDateTime = utc_datetime!(2026-03-13 12:00);
-
-/// A gateway in this process, by a clock that is put forward.
-struct Here {
-    inside: Inside,
-    clock: Arc<AtomicI64>,
-    _bed: Bed,
-}
-
-impl Here {
-    async fn new(issuer: &str) -> Self {
-        let bed = Bed::with(&CONFIG.replace("$ISSUER", issuer));
-        let clock = Arc::new(AtomicI64::new(0));
-        let told = Arc::clone(&clock);
-        let now = move || START + Duration::milliseconds(told.load(Ordering::SeqCst));
-        let here = Self { inside: Inside::at(&bed, Arc::new(now)), clock, _bed: bed };
-        here.tend().await;
-        here
-    }
-
-    fn now(&self) -> time::UtcDateTime {
-        START + Duration::milliseconds(self.clock.load(Ordering::SeqCst))
-    }
-
-    fn now_s(&self) -> i64 {
-        self.now().unix_timestamp()
-    }
-
-    fn forward(&self, by: Duration) {
-        self.clock.fetch_add(i64::try_from(by.whole_milliseconds()).unwrap(), Ordering::SeqCst);
-    }
-
-    /// Fetches what is due, as a running gateway does by itself.
-    async fn tend(&self) {
-        let live = self.inside.gateway.live();
-        gateway::issuers::tend(&live, self.now());
-        gateway::issuers::settled(&live).await;
-    }
-
-    async fn get(&self, target: &str, token: &str) -> RawResponse {
-        let headers = vec![("Authorization".to_owned(), format!("Bearer {token}"))];
-        let request = RawRequest { method: "GET".into(), target: target.into(), headers, body: Vec::new() };
-        self.inside.send(request).await.unwrap()
-    }
-
-    /// What the two mounts of the issuer say of a token that may read: both the same.
-    async fn says(&self, token: &str) -> Said {
-        let user = said(&self.get("/user/users/01020304-0506-4708-890a-0b0c0d0e0f10", token).await);
-        let social = said(&self.get("/social/proj1234/users/nobody", token).await);
-        assert_eq!(user, social);
-        user
-    }
-
-    /// A mount without the issuer is served, whatever happens.
-    async fn others_are_served(&self) {
-        let answer = self.get("/own/users/01020304-0506-4708-890a-0b0c0d0e0f10", "demo-access-token").await;
-        assert_eq!(answer.status, 404);
-    }
-
-    fn figure(&self, line: &str) -> Option<u64> {
-        let text = gateway::issuers::render(&self.inside.gateway.live(), self.now());
-        text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' ')?.parse().ok())
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Said {
-    /// Let through: there is no such user.
-    Taken,
-    Refused,
-    Unavailable,
-}
-
-/// 401 of JSON:API and 403 of the update dialect; 503 with a time to wait in both.
-fn said(answer: &RawResponse) -> Said {
-    match answer.status {
-        404 => Said::Taken,
-        401 => Said::Refused,
-        403 => {
-            assert_eq!(answer.body, b"Forbidden");
-            Said::Refused
-        }
-        503 => {
-            assert!(answer.header("retry-after").unwrap().parse::<u32>().unwrap() >= 1);
-            let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-            assert!(body.get("errors").is_some() || body["code"] == "user/unavailable", "{body}");
-            Said::Unavailable
-        }
-        other => panic!("{other}: {}", String::from_utf8_lossy(&answer.body)),
-    }
-}
-
-fn may_read() -> serde_json::Value {
-    json!({"scope": "user:users:read user:users:write"})
-}
-
-fn by_url(issuer: &Issuer, algorithm: &str) -> String {
-    let url = issuer.jwks_url();
-    format!(
-        "jwks_url = \"{url}\"\nalgorithm = \"{algorithm}\"\nissuer = \"https://issuer.example.com\"\naudience = \"users\"\ntyp = \"at+jwt\"\nallow_private = true"
-    )
-}
+use time::Duration;
 
 #[tokio::test]
 async fn each_algorithm_is_taken_where_it_is_the_issuers_and_nowhere_else() {
@@ -224,7 +74,11 @@ async fn the_last_good_keys_are_used_for_a_day() {
         (Mood::Status(302), "status", Said::Unavailable),
         (Mood::Down, "unreachable", Said::Unavailable),
     ] {
-        let count = || here.figure(&format!("interlingua_jwks_fetches_total{{mount=\"user\",client=\"app\",outcome=\"{outcome}\"}}"));
+        let count = || {
+            here.figure(&format!(
+                "interlingua_jwks_fetches_total{{mount=\"user\",client=\"app\",outcome=\"{outcome}\"}}"
+            ))
+        };
         let before = count().unwrap();
         issuer.be(mood.clone());
         here.forward(Duration::minutes(6));
@@ -335,4 +189,74 @@ async fn keys_rotate_under_load() {
     for one in load {
         one.await.unwrap();
     }
+}
+
+fn get(process: &Process, target: &str, token: &str) -> Said {
+    let headers = vec![("Authorization".to_owned(), format!("Bearer {token}"))];
+    let request = RawRequest { method: "GET".into(), target: target.into(), headers, body: Vec::new() };
+    said(&process.send(&request).unwrap())
+}
+
+/// `auth-jwt-050` over sockets: the gateway starts without keys, and is not ready. A reload that leaves
+/// the issuer alone keeps its keys, also while it is away.
+#[test]
+fn a_process_waits_for_keys_and_keeps_them_over_reloads() {
+    const USER: &str = "/user/users/01020304-0506-4708-890a-0b0c0d0e0f10";
+    const SOCIAL: &str = "/social/proj1234/users/nobody";
+    let key = SigningKey::rsa("1");
+    let issuer = Issuer::start(&[key.jwk()]);
+    issuer.be(Mood::Down);
+    let config = CONFIG.replace("$ISSUER", &by_url(&issuer, "RS256"));
+    let bed = Bed::with(&config);
+    let process = Process::start(&bed);
+    let token = key.token(tests::now().unix_timestamp(), &may_read());
+    assert_eq!(
+        process.admin("/readyz"),
+        (503, "not ready: mount user has no keys of an issuer yet\n".into())
+    );
+    assert_eq!(get(&process, USER, &token), Said::Unavailable);
+    assert_eq!(get(&process, SOCIAL, &token), Said::Unavailable);
+    assert_eq!(
+        get(&process, "/own/users/01020304-0506-4708-890a-0b0c0d0e0f10", "demo-access-token"),
+        Said::Taken
+    );
+    issuer.be(Mood::Well);
+    process.wait_until("it is ready", |process| process.admin("/readyz").0 == 200);
+    assert_eq!(get(&process, USER, &token), Said::Taken);
+    assert_eq!(get(&process, SOCIAL, &token), Said::Taken);
+
+    issuer.be(Mood::Down);
+    bed.replace("interlingua.toml", &config.replace("[log]", "[log]\nlevel = \"debug\""));
+    process.hang_up();
+    process.wait_until("it was loaded", |process| {
+        process.metric(r#"interlingua_config_reloads_total{outcome="ok"}"#).is_some_and(|count| count > 0)
+    });
+    assert_eq!(get(&process, USER, &token), Said::Taken);
+    assert_eq!(get(&process, SOCIAL, &token), Said::Taken);
+    assert_eq!(process.admin("/readyz").0, 200);
+    let fetched = r#"interlingua_jwks_fetches_total{mount="user",client="app",outcome="ok"}"#;
+    assert_eq!(process.metric(fetched), Some(1));
+    let shown = process.admin("/metrics").1 + &process.stop().1;
+    assert!(shown.contains("interlingua_jwks_age_seconds"));
+    for part in token.split('.').chain([&*issuer.jwks_url()]) {
+        assert!(!shown.contains(part), "a token, or where its keys are, is told");
+    }
+}
+
+#[test]
+fn a_file_of_keys_is_read_again_when_it_changes() {
+    const USER: &str = "/user/users/01020304-0506-4708-890a-0b0c0d0e0f10";
+    let (old, new) = (SigningKey::ec("1"), SigningKey::ec("2"));
+    let client =
+        format!("jwks_file = \"$DIR/keys\"\nalgorithm = \"ES256\"\nissuer = \"{ISS}\"\naudience = \"{AUD}\"");
+    let bed = Bed::with(&CONFIG.replace("$ISSUER", &client));
+    bed.replace("keys", &key_set(&[old.jwk()]));
+    let process = Process::start(&bed);
+    let token = |key: &SigningKey| key.token(tests::now().unix_timestamp(), &may_read());
+    assert_eq!(process.admin("/readyz").0, 200);
+    assert_eq!(get(&process, USER, &token(&old)), Said::Taken);
+    assert_eq!(get(&process, USER, &token(&new)), Said::Refused);
+    bed.replace("keys", &key_set(&[new.jwk()]));
+    process.wait_until("the new key is known", |process| get(process, USER, &token(&new)) == Said::Taken);
+    assert_eq!(get(&process, USER, &token(&old)), Said::Refused);
 }

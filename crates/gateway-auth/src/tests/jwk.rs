@@ -32,11 +32,8 @@ fn ed() -> Value {
     json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})
 }
 
-const VECTORS: [(Algorithm, fn() -> Value, &str); 3] = [
-    (Algorithm::Rs256, rsa, RSA_TOKEN),
-    (Algorithm::Es256, ec, EC_TOKEN),
-    (Algorithm::EdDsa, ed, ED_TOKEN),
-];
+const VECTORS: [(Algorithm, fn() -> Value, &str); 3] =
+    [(Algorithm::Rs256, rsa, RSA_TOKEN), (Algorithm::Es256, ec, EC_TOKEN), (Algorithm::EdDsa, ed, ED_TOKEN)];
 
 fn with(mut key: Value, more: Value) -> Value {
     key.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
