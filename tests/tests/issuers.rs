@@ -6,8 +6,11 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gateway_testkit::client::RawRequest;
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
+use sha2::Sha256;
 use tests::{
     Bed, Issuer, Process,
     issued::{CONFIG, Here, Said, by_url, may_read, said},
@@ -31,6 +34,33 @@ async fn each_algorithm_is_taken_where_it_is_the_issuers_and_nowhere_else() {
             assert_eq!(here.says(&key.sign(&lie, &claims)).await, expected);
         }
         assert_eq!(issuer.fetches(), 2, "one for each mount");
+    }
+}
+
+/// `auth-jwt-049`, and `auth-jwt-004` with the public key that is really there.
+#[tokio::test]
+async fn weak_and_shared_keys_are_not_there() {
+    let key = SigningKey::rsa("good");
+    let weak = json!({"kty": "RSA", "kid": "weak", "e": "AQAB", "n": URL_SAFE_NO_PAD.encode([0xff; 128])});
+    let shared = json!({"kty": "oct", "kid": "shared", "k": key.jwk()["n"]});
+    let issuer = Issuer::start(&[weak, shared, key.jwk()]);
+    let here = Here::new(&by_url(&issuer, "RS256")).await;
+    let claims =
+        json!({"iss": ISS, "aud": AUD, "sub": "a", "scope": "user:users:read", "exp": here.now_s() + 60});
+    let by = |alg: &str, kid: &str| key.sign(&json!({"alg": alg, "kid": kid, "typ": "at+jwt"}), &claims);
+    assert_eq!(here.says(&by("RS256", "good")).await, Said::Taken);
+    for kid in ["weak", "shared"] {
+        assert_eq!(here.says(&by("RS256", kid)).await, Said::Refused);
+    }
+    let part = |json: &serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    for kid in ["good", "shared"] {
+        let input =
+            format!("{}.{}", part(&json!({"alg": "HS256", "kid": kid, "typ": "at+jwt"})), part(&claims));
+        for secret in [key.jwk()["n"].as_str().unwrap().as_bytes(), key.jwk().to_string().as_bytes()] {
+            let mac =
+                Hmac::<Sha256>::new_from_slice(secret).unwrap().chain_update(&input).finalize().into_bytes();
+            assert_eq!(here.says(&format!("{input}.{}", URL_SAFE_NO_PAD.encode(mac))).await, Said::Refused);
+        }
     }
 }
 
