@@ -32,7 +32,10 @@ fn ed() -> Value {
     json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})
 }
 
-const VECTORS: [(Algorithm, fn() -> Value, &str); 3] =
+/// An algorithm, a key of it, and a token by that.
+type Vector = (Algorithm, fn() -> Value, &'static str);
+
+const VECTORS: [Vector; 3] =
     [(Algorithm::Rs256, rsa, RSA_TOKEN), (Algorithm::Es256, ec, EC_TOKEN), (Algorithm::EdDsa, ed, ED_TOKEN)];
 
 fn with(mut key: Value, more: Value) -> Value {

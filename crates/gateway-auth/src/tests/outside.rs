@@ -17,7 +17,7 @@ fn published(rows: &[(&'static str, &str)]) -> Vec<(&'static str, OptionValue)> 
     let good = [("jwks_url", URL), ("algorithm", "EdDSA"), ("issuer", "i"), ("audience", "a")];
     let is_given = |name: &str| rows.iter().any(|(given, _)| *given == name);
     let by_file = is_given("jwks_file");
-    let rest = good.into_iter().filter(|(name, _)| !is_given(name) && !(by_file && *name == "jwks_url"));
+    let rest = good.into_iter().filter(|(name, _)| !(is_given(name) || by_file && *name == "jwks_url"));
     let all = rows.iter().copied().chain(rest).filter(|(_, value)| !value.is_empty());
     all.map(|(name, value)| (name, text(value))).collect()
 }
