@@ -74,7 +74,7 @@ fn texts(json: &serde_json::Value, found: &mut BTreeSet<String>) {
 
 /// A log says what day it is, and short numbers stand in every time and every id.
 fn is_telling(text: &str) -> bool {
-    let number = text.len() <= 6 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.len() <= 6 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     text.chars().count() >= MIN_CHARS
         && !number
         && !PUBLIC.contains(&text)

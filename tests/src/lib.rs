@@ -18,6 +18,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use gateway_testkit::cases::{self, CaseFile};
@@ -54,9 +55,10 @@ pub fn dialects() -> Vec<(String, Vec<(String, CaseFile)>)> {
     dialects
 }
 
-/// A folder with a configuration in it, and the secrets that it names. Gone when dropped.
+/// A folder with a configuration in it, and the secrets that it names. Gone when it is dropped, and no
+/// process runs on it.
 pub struct Bed {
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 /// Secrets of the mounts beside the demo one, by file name.
@@ -79,7 +81,7 @@ impl Bed {
     /// Another configuration; `$DIR` in it stands for the folder.
     #[must_use]
     pub fn with(config: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
         for (name, secret) in SECRETS {
             let path = folder.path().join(name);
             fs::write(&path, secret).unwrap();

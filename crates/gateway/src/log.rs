@@ -3,11 +3,7 @@
 //! A log line names causes, route templates and namespaces; never a target, query, external id,
 //! body, e-mail or token (decision 14).
 
-use std::io::IsTerminal;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::{io::IsTerminal, sync::Arc};
 
 use prometheus::IntCounter;
 use tracing_subscriber::{
@@ -22,22 +18,14 @@ use crate::{
 
 /// How much is logged, to be changed while it is.
 #[derive(Clone, Debug)]
-pub struct Level {
-    events: reload::Handle<LevelFilter, Registry>,
-    requests: Arc<AtomicBool>,
-}
+pub struct Level(reload::Handle<LevelFilter, Registry>);
 
 impl Level {
     /// Logs this much from now on.
     pub fn set(&self, level: LogLevel) {
-        self.requests.store(tells_requests(level), Ordering::Relaxed);
         // An error means that this is not the process's log, as in `init`.
-        self.events.reload(filter(level)).ok();
+        self.0.reload(filter(level)).ok();
     }
-}
-
-const fn tells_requests(level: LogLevel) -> bool {
-    matches!(level, LogLevel::Info | LogLevel::Debug)
 }
 
 const fn filter(level: LogLevel) -> LevelFilter {
@@ -70,7 +58,7 @@ pub fn init(config: &Log) -> Result<Logs, Box<dyn std::error::Error>> {
     let (level, events) = reload::Layer::new(filter(config.level));
     let is_terminal = std::io::stderr().is_terminal();
     let registry = tracing_subscriber::registry().with(level);
-    let layer = fmt::layer().with_writer(Events(std::sync::Arc::clone(&sink)));
+    let layer = fmt::layer().with_writer(Events(Arc::clone(&sink)));
     let set = match config.format {
         LogFormat::Json => {
             registry.with(layer.json().flatten_event(true).with_current_span(false)).try_init()
@@ -86,8 +74,7 @@ pub fn init(config: &Log) -> Result<Logs, Box<dyn std::error::Error>> {
         let place = panic.location().map_or_else(String::new, ToString::to_string);
         tracing::error!(place, "a panic was caught");
     }));
-    let requests = Arc::new(AtomicBool::new(tells_requests(config.level)));
     let dropped = sink.dropped();
-    let access = AccessLog::new(sink, config.format, is_terminal, Arc::clone(&requests));
-    Ok(Logs { access, level: Level { events, requests }, dropped, guard })
+    let access = AccessLog::new(sink, config.format, is_terminal);
+    Ok(Logs { access, level: Level(events), dropped, guard })
 }

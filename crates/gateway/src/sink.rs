@@ -50,7 +50,7 @@ impl Sink {
     }
 
     fn new() -> Result<Self, prometheus::Error> {
-        let help = "Log lines that were dropped because nobody read the log.";
+        let help = "Log lines that were dropped because the log was not read.";
         let dropped = IntCounter::new("interlingua_log_lines_dropped_total", help)?;
         Ok(Self { lines: Mutex::default(), due: Condvar::new(), dropped })
     }

@@ -7,7 +7,7 @@
 use std::{
     fs::File,
     io::{self, Read as _},
-    os::unix::fs::FileExt as _,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
     path::Path,
     sync::{
         Mutex,
@@ -95,8 +95,12 @@ impl Mark {
         Ok(())
     }
 
-    /// Makes the mark durable, where there is anything new in it.
+    /// Makes the mark durable, where there is anything new in it. Fails when the file was deleted: what is
+    /// written from then on would be gone with this process.
     pub(crate) fn sync(&self) -> io::Result<()> {
+        if self.file.metadata()?.nlink() == 0 {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("`{NAME}` was deleted")));
+        }
         if !self.dirty.swap(false, Ordering::AcqRel) {
             return Ok(());
         }

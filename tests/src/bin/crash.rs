@@ -68,7 +68,7 @@ fn run(call: &Call, trial: &str) -> Vec<Report> {
         rounds: call.rounds.unwrap_or(if call.quick { quick } else { full }),
         seed: call.seed,
         clients: 32,
-        until_wrong: false,
+        until_lost: false,
     };
     let reports = match trial {
         "kill" => vec![crash::kill(&settings)],

@@ -80,8 +80,10 @@ struct Trial<'a, D> {
 
 impl<D: Disk> Trial<'_, D> {
     fn is_over(&self) -> bool {
-        let wrongs = self.oracle.wrongs() + self.report.wrongs.len();
-        wrongs > if self.settings.until_wrong { 0 } else { ENOUGH }
+        if self.settings.until_lost {
+            return self.oracle.has_lost() || self.report.count(Fault::Lost) > 0;
+        }
+        self.oracle.wrongs() + self.report.wrongs.len() > ENOUGH
     }
 
     fn round(&mut self) {
@@ -236,7 +238,7 @@ mod tests {
             rounds: 20,
             seed: 1,
             clients: 8,
-            until_wrong: true,
+            until_lost: true,
         };
         let report =
             run(&settings, "forgetful", folder.path(), Forgetful(Folder(folder.path().join("disk"))));

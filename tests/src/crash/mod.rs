@@ -39,6 +39,6 @@ pub struct Settings {
     pub seed: u64,
     /// Clients, a quarter in each dialect.
     pub clients: usize,
-    /// Stop at the first wrong thing.
-    pub until_wrong: bool,
+    /// Stop once an acknowledged write is lost.
+    pub until_lost: bool,
 }

@@ -197,6 +197,10 @@ impl Oracle {
         self.wrongs.lock().unwrap().len()
     }
 
+    pub(crate) fn has_lost(&self) -> bool {
+        self.wrongs.lock().unwrap().iter().any(|wrong| wrong.fault == Fault::Lost)
+    }
+
     pub(crate) fn take_wrongs(&self) -> Vec<Wrong> {
         std::mem::take(&mut self.wrongs.lock().unwrap())
     }

@@ -13,7 +13,7 @@ pub fn run(settings: &Settings, binaries: &Path) -> Vec<Report> {
     let with = |build: &str| Settings {
         gateway: binaries.join(build),
         folder: settings.folder.join(build),
-        until_wrong: true,
+        until_lost: true,
         ..settings.clone()
     };
     let killed = cycles::kill(&with("ack-before-write"));
@@ -37,7 +37,12 @@ pub fn run(settings: &Settings, binaries: &Path) -> Vec<Report> {
 fn found(name: &'static str, mut report: Report) -> Report {
     let lost = report.count(Fault::Lost);
     report.name = name;
-    let first = report.wrongs.first().map(ToString::to_string).unwrap_or_default();
+    let first = report
+        .wrongs
+        .iter()
+        .find(|wrong| wrong.fault == Fault::Lost)
+        .map(ToString::to_string)
+        .unwrap_or_default();
     report.note = format!("found in round {}: {lost} lost; {first}", report.rounds);
     report.wrongs.clear();
     if lost == 0 {

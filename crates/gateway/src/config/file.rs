@@ -10,12 +10,18 @@ use toml::{
 
 use super::report::{Mistake, Report};
 
+/// No configuration is longer; a file that is was put there by mistake, and would take long to refuse.
+const MAX_BYTES: u64 = 1024 * 1024;
+
 /// Reads the file as text.
 pub(super) fn read(path: &Path) -> Result<String, Report> {
     let name = path.display().to_string();
     let refused = |message: String| Report::new(&name, "", vec![Mistake::nowhere(message)]);
     if path.is_dir() {
         return Err(refused("this is a directory, not a configuration file".to_owned()));
+    }
+    if fs::metadata(path).is_ok_and(|file| file.len() > MAX_BYTES) {
+        return Err(refused(format!("the file is longer than {MAX_BYTES} bytes")));
     }
     let bytes = fs::read(path).map_err(|error| {
         let message = match error.kind() {
