@@ -132,13 +132,13 @@ fn algorithm(options: &mut Options<'_>) -> Algorithm {
 
 /// Reads the URL of another server, with `allow_private` and `ca`.
 pub(crate) fn client(options: &mut Options<'_>, name: &'static str, at_once: usize) -> Option<Client> {
-    let allow_private = options.flag("allow_private", false);
+    let (url, allow_private) = (options.text(name), options.flag("allow_private", false));
     let trust = match options.has("ca") {
         true => options.file("ca").map(|pem| Trust::private(&pem)),
         false => Some(Ok(Trust::public())),
     };
     let trust = trust?.map_err(|why| options.problem("ca", format!("the file of `ca` {why}"))).ok();
-    let endpoint = Endpoint::parse(&options.text(name)?, allow_private);
+    let endpoint = Endpoint::parse(&url?, allow_private);
     let endpoint = endpoint.map_err(|why| options.problem(name, format!("`{name}` {why}"))).ok();
     let terms = CallTerms { endpoint: endpoint?, trust: trust?, max_concurrent: at_once };
     Client::new(terms)

@@ -94,7 +94,9 @@ fn the_shipped_comments_are_true() {
             "the secret file `/etc/interlingua/tls.key` cannot be read",
             "`INTERLINGUA_KEY` is not set",
             "`INTERLINGUA_SECRETS_KEY` is not set",
-            ": 4 mistakes",
+            "the file `/etc/interlingua/ca.pem` cannot be read",
+            "`INTROSPECTION_SECRET` is not set",
+            ": 6 mistakes",
         ],
     );
 }
