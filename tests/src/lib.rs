@@ -7,6 +7,8 @@ pub mod crash;
 pub mod fuzz;
 pub mod hook;
 mod inside;
+pub mod issued;
+pub mod issuer;
 pub mod partner;
 pub mod party;
 mod process;
@@ -23,6 +25,7 @@ use std::{
 
 use gateway_testkit::cases::{self, CaseFile};
 pub use inside::{Inside, PEER};
+pub use issuer::Issuer;
 pub use party::Party;
 pub use process::{Process, Socket, binary};
 pub use watched::Watched;

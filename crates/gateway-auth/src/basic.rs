@@ -149,7 +149,7 @@ fn bad(cause: &'static str) -> Error {
 }
 
 fn read(name: &Arc<str>, options: &mut Options<'_>) -> Client {
-    has_one_of(options, KINDS);
+    has_one_of(options, &KINDS);
     let username = options.text("username").unwrap_or_else(|| name.to_string());
     if username.is_empty() || username.contains(|c: char| c == ':' || c.is_control()) {
         options.problem("username", "`username` must not be empty, nor hold a colon or control characters");

@@ -1,28 +1,32 @@
-//! Bearer tokens (RFC 6750, decisions 25 and 35): opaque ones, known by their digests, and such as
-//! clients issue.
+//! Bearer tokens (RFC 6750, decisions 25 and 35): opaque ones, known by their digests, such as clients
+//! and other servers issue, and such as another server is asked about.
 
 use std::{collections::HashMap, sync::Arc};
 
 use gateway_core::{Caller, Error, ErrorKind, Namespace, Timestamp};
-use gateway_dialect::{
-    Options, Secret,
-    json::{self, Json},
-};
+use gateway_dialect::{Options, Secret, json};
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
 use crate::{
-    Authenticator, ClientOptions, Identified, Presented, Verdict,
+    Authenticator, ClientOptions, Identified, Outside, Presented, Verdict,
+    claims::{Demands, Terms},
     credential::{
         Digested, NoCredential, authorization, digest, digests, has_one_of, is_token, secrets, text,
     },
+    introspection::{self, Introspector},
+    jws::{Algorithm, Compact, Header, NoHeader},
     jwt::{self, Issuer},
+    published::{Published, Signed, client},
 };
 
 /// The client of a request without a credential, where reads need none.
 const ANONYMOUS: &str = "anonymous";
-/// Stands for a token of which only the digest is known.
+/// Stands for a token of which only the digest is known, or that another server makes.
 const PLACEHOLDER: &str = "$TOKEN";
-const KINDS: [&str; 3] = ["token", "token_sha256", "jwt_secret"];
+const KINDS: [&str; 6] =
+    ["token", "token_sha256", "jwt_secret", "jwks_file", "jwks_url", "introspection_url"];
+/// How many tokens are asked about at once.
+const INTROSPECTIONS: usize = 64;
 
 /// A client with tokens of its own.
 struct Opaque {
@@ -38,16 +42,34 @@ pub struct Bearer {
     /// SHA-256 of a token → its client. Looking up a digest tells nothing about tokens.
     by_token: HashMap<Digested, usize>,
     issuers: Vec<Issuer>,
-    requires_subject: bool,
+    published: Vec<Published>,
+    outside: Outside,
+    demands: Demands,
     has_public_reads: bool,
-    linked_identity_claim: Option<String>,
+}
+
+/// What is known of an issued token without asking anybody.
+enum Found<'b, 't> {
+    /// Whose it is, and its claims, not yet read.
+    Authentic(&'b Terms, Vec<u8>),
+    /// Not taken, whoever else may know it.
+    Refused(Error),
+    /// Signed by a key that its issuer may have by now.
+    Ask(&'b Published, Compact<'t>, Header),
+    /// Nobody's here, with a word for the log.
+    Unknown(&'static str),
 }
 
 impl Bearer {
     /// Reads `require_subject`, `public_reads`, `linked_identity_claim` and `allow_short_secrets` of
-    /// the mount; of each client `project`, and either `token` or `token_sha256` (one, or a list of
-    /// two) with `scope` and `linked_identity`, or `jwt_secret` (likewise) with `issuer`, `audience`,
-    /// `typ` and `leeway_s`.
+    /// the mount; of each client `project`, and one of
+    /// - `token` or `token_sha256` (one, or a list of two), with `scope` and `linked_identity`;
+    /// - `jwt_secret` (likewise), with `issuer`, `audience`, `typ` and `leeway_s`;
+    /// - `jwks_file` or `jwks_url`, likewise with these and `algorithm`;
+    /// - `introspection_url`, with `introspection_client_id` and `introspection_secret`, and these but
+    ///   `typ`.
+    ///
+    /// A URL may have `allow_private` and `ca`.
     pub fn build(mount: &mut Options<'_>, clients: &mut [ClientOptions<'_>]) -> Arc<dyn Authenticator> {
         let requires_subject = mount.flag("require_subject", false);
         Self::read(mount, clients, requires_subject)
@@ -73,30 +95,48 @@ impl Bearer {
             opaque: Vec::new(),
             by_token: HashMap::new(),
             issuers: Vec::new(),
-            requires_subject,
+            published: Vec::new(),
+            outside: Outside::default(),
+            demands: Demands {
+                requires_subject,
+                linked_identity_claim: text(mount, "linked_identity_claim"),
+            },
             has_public_reads: mount.flag("public_reads", false),
-            linked_identity_claim: text(mount, "linked_identity_claim"),
         };
         let allow_short = mount.flag("allow_short_secrets", false);
         for (name, options) in clients {
-            has_one_of(options, KINDS);
-            let project = project(options);
-            let tokens = secrets(options, "token");
-            let hashes = digests(options, "token_sha256");
-            if options.has("jwt_secret") {
-                let issuer = Issuer::read(name, project, options, allow_short);
-                built.add_issuer(issuer, options);
-            } else {
-                options.text("jwt_secret");
-                built.add_opaque(
-                    Caller { namespace: project, ..Caller::client(Arc::clone(name)) },
-                    tokens,
-                    hashes,
-                    options,
-                );
-            }
+            has_one_of(options, &KINDS);
+            built.add(name, options, allow_short);
         }
         Arc::new(built)
+    }
+
+    fn add(&mut self, name: &Arc<str>, options: &mut Options<'_>, allow_short: bool) {
+        let project = project(options);
+        let tokens = secrets(options, "token");
+        let hashes = digests(options, "token_sha256");
+        let kind = KINDS.into_iter().find(|kind| options.has(kind)).unwrap_or_default();
+        // Asked for, so that a slip of it is told what it may have been.
+        for other in &KINDS[2..] {
+            if !options.has(other) {
+                options.text(other);
+            }
+        }
+        match kind {
+            "jwt_secret" => {
+                let issuer = Issuer::read(name, project, options, allow_short);
+                self.add_issuer(issuer, options);
+            }
+            "jwks_file" | "jwks_url" => {
+                let published = Published::read(name, project, options);
+                self.add_published(published, options);
+            }
+            "introspection_url" => self.add_introspector(name, project, options),
+            _ => {
+                let caller = Caller { namespace: project, ..Caller::client(Arc::clone(name)) };
+                self.add_opaque(caller, tokens, hashes, options);
+            }
+        }
     }
 
     fn add_issuer(&mut self, issuer: Issuer, options: &Options<'_>) {
@@ -105,7 +145,50 @@ impl Bearer {
         if digests.iter().any(known) || digests.first().is_some_and(|first| digests[1..].contains(first)) {
             options.problem("jwt_secret", "`jwt_secret` is another client's, or there twice");
         }
+        self.refuse_same_issuer(issuer.terms.issuer.as_ref().filter(|_| !self.published.is_empty()), options);
         self.issuers.push(issuer);
+    }
+
+    fn add_published(&mut self, published: Published, options: &Options<'_>) {
+        self.refuse_same_issuer(published.terms.issuer.as_ref(), options);
+        self.outside.keys.extend(published.fetched().map(Arc::clone));
+        self.published.push(published);
+    }
+
+    /// An issuer has one algorithm, and one set of keys.
+    fn refuse_same_issuer(&self, issuer: Option<&String>, options: &Options<'_>) {
+        let shared = self.issuers.iter().map(|one| &one.terms);
+        let mut all = shared.chain(self.published.iter().map(|one| &one.terms));
+        if issuer.is_some() && all.any(|terms| terms.issuer.as_ref() == issuer) {
+            options.problem(
+                "issuer",
+                "another client has the same `issuer`; an issuer has one algorithm and one set of keys",
+            );
+        }
+    }
+
+    fn add_introspector(&mut self, name: &Arc<str>, project: Option<Namespace>, options: &mut Options<'_>) {
+        let terms = Terms {
+            client: Arc::clone(name),
+            issuer: text(options, "issuer"),
+            audience: text(options, "audience"),
+            typ: None,
+            project,
+            leeway_s: options.integer("leeway_s", 0..=60).unwrap_or(30),
+        };
+        let id = options.required_text("introspection_client_id").unwrap_or_default();
+        let secret = options.secrets("introspection_secret", 1).pop();
+        let client = client(options, "introspection_url", INTROSPECTIONS);
+        let credential = secret.and_then(|secret| introspection::credential(&id, &secret));
+        if self.outside.introspector.is_some() {
+            options.problem(
+                "introspection_url",
+                "another client has an `introspection_url`; a mount asks one server",
+            );
+        }
+        let Some((client, credential)) = client.zip(credential) else { return };
+        let introspector = Introspector::new(client, credential, terms, self.demands.clone());
+        self.outside.introspector = Some(Arc::new(introspector));
     }
 
     fn add_opaque(
@@ -132,37 +215,82 @@ impl Bearer {
         });
     }
 
-    fn identify(&self, request: &Presented<'_>, now: Timestamp) -> Identified {
+    fn identify<'a>(&'a self, request: &Presented<'a>, now: Timestamp) -> Verdict<'a> {
         let token = match authorization(request.headers, "Bearer") {
             Ok(token) => token,
-            Err(NoCredential::Malformed(cause)) => return Err(bad(cause)),
-            Err(NoCredential::Missing) => return self.nobody(request.is_read),
+            Err(NoCredential::Malformed(cause)) => return Verdict::Ready(Err(bad(cause))),
+            Err(NoCredential::Missing) => return Verdict::Ready(self.nobody(request.is_read)),
         };
         let known = self.by_token.get(&digest(token.as_bytes())).and_then(|at| self.opaque.get(*at));
-        match known {
-            Some(client) => self.linked(client.has_linked_identity).map(|()| client.caller.clone()),
-            None => self.issued(token, now),
+        if let Some(client) = known {
+            let linked = self.demands.linked(client.has_linked_identity);
+            return Verdict::Ready(linked.map_err(refused).map(|()| client.caller.clone()));
+        }
+        match self.find(token, now) {
+            Found::Authentic(terms, payload) => Verdict::Ready(self.told(terms, &payload, now)),
+            Found::Refused(error) => Verdict::Ready(Err(error)),
+            Found::Ask(issuer, token, header) => Verdict::Pending(Box::pin(async move {
+                issuer.ask(&token, &header, now).await?;
+                let payload = authentic(&issuer.terms, &token, &header).map_err(bad)?;
+                self.told(&issuer.terms, &payload, now)
+            })),
+            Found::Unknown(cause) => match &self.outside.introspector {
+                None => Verdict::Ready(Err(bad(cause))),
+                Some(introspector) => match introspector.known(token, now) {
+                    Some(known) => Verdict::Ready(known),
+                    None => Verdict::Pending(Box::pin(introspector.ask(token, now))),
+                },
+            },
         }
     }
 
-    fn issued(&self, token: &str, now: Timestamp) -> Identified {
-        let (issuer, payload) = jwt::authentic(token, &self.issuers).map_err(bad)?;
-        let claims = json::parse(&payload).map_err(|_malformed| bad("claims"))?;
-        let caller = issuer.caller(&claims, now).map_err(bad)?;
-        if self.requires_subject && caller.subject.is_none() {
-            return Err(bad("no_subject"));
+    /// Looks for who signed a token. Every secret is tried, whatever the header says; of those who
+    /// publish their keys, the header's algorithm and the claimed issuer say whose are tried.
+    fn find<'b, 't>(&'b self, token: &'t str, now: Timestamp) -> Found<'b, 't> {
+        let Some(compact) = Compact::split(token) else { return Found::Unknown("unknown_token") };
+        let signer = jwt::signer(&self.issuers, compact.input, compact.signature().as_deref());
+        let header = match compact.header() {
+            Ok(header) => header,
+            Err(NoHeader::Unknown(cause)) => return Found::Unknown(cause),
+            Err(NoHeader::Refused(cause)) => return Found::Refused(bad(cause)),
+        };
+        let terms = if header.algorithm == Algorithm::Hs256 {
+            // Secrets have no ids, so that every `kid` is unknown.
+            match signer {
+                _ if header.kid.is_some() => return Found::Unknown("header_member"),
+                None => return Found::Unknown("signature"),
+                Some(issuer) => &issuer.terms,
+            }
+        } else {
+            let Some(issuer) = self.publisher(&compact, &header) else { return Found::Unknown("algorithm") };
+            match issuer.check(&compact, &header, now) {
+                Signed::Good => &issuer.terms,
+                Signed::Refused(error) => return Found::Refused(error),
+                Signed::Ask => return Found::Ask(issuer, compact, header),
+            }
+        };
+        match authentic(terms, &compact, &header) {
+            Ok(payload) => Found::Authentic(terms, payload),
+            Err(cause) => Found::Refused(bad(cause)),
         }
-        let claim = self.linked_identity_claim.as_ref().and_then(|name| claims.get(name));
-        self.linked(claim.is_some_and(|claim| *claim != Json::Null))?;
+    }
+
+    /// The issuer that a token says it is from. It is not believed before its signature was checked.
+    fn publisher(&self, token: &Compact<'_>, header: &Header) -> Option<&Published> {
+        let mut fit = self.published.iter().filter(|one| one.algorithm == header.algorithm).peekable();
+        fit.peek()?;
+        let payload = token.payload()?;
+        let claims = json::parse(&payload).ok()?;
+        let issuer = claims.get("iss")?.as_text()?;
+        fit.find(|one| one.terms.issuer.as_deref() == Some(issuer))
+    }
+
+    /// Who authentic claims say calls.
+    fn told(&self, terms: &Terms, payload: &[u8], now: Timestamp) -> Identified {
+        let claims = json::parse(payload).map_err(|_malformed| bad("claims"))?;
+        let caller = terms.caller(&claims, now).map_err(bad)?;
+        self.demands.met(&caller, &claims).map_err(refused)?;
         Ok(caller)
-    }
-
-    /// Refuses a good token without the linked identity that the mount demands.
-    fn linked(&self, is_linked: bool) -> Result<(), Error> {
-        if self.linked_identity_claim.is_none() || is_linked {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::LinkedIdentityMissing).cause("no_linked_identity"))
     }
 
     /// A request without a credential.
@@ -171,6 +299,13 @@ impl Bearer {
             return Ok(Caller { is_anonymous: true, ..Caller::client(ANONYMOUS) });
         }
         Err(Error::new(ErrorKind::MissingCredential).cause("header_missing"))
+    }
+
+    /// True for a client whose tokens another server makes.
+    fn is_elsewhere(&self, client: &str) -> bool {
+        let asked = self.outside.introspector.iter().map(|one| &one.terms);
+        let mut all = asked.chain(self.published.iter().map(|one| &one.terms));
+        all.any(|terms| &*terms.client == client)
     }
 
     fn issuer(&self, client: &str) -> Option<&Issuer> {
@@ -187,7 +322,7 @@ impl Authenticator for Bearer {
     }
 
     fn authenticate<'a>(&'a self, request: &Presented<'a>, now: Timestamp) -> Verdict<'a> {
-        Verdict::Ready(self.identify(request, now))
+        self.identify(request, now)
     }
 
     fn mint(
@@ -205,19 +340,36 @@ impl Authenticator for Bearer {
         open.flat_map(Issuer::digests).copied().collect()
     }
 
+    fn outside(&self) -> Option<&Outside> {
+        Some(&self.outside)
+    }
+
     fn sign(&self, client: &str, _: &Presented<'_>, now: Timestamp) -> Option<Vec<(HeaderName, String)>> {
         let own = self.opaque.iter().find(|one| &*one.caller.client == client);
         let token = match own.map(|own| own.token.as_ref()) {
             Some(Some(token)) => String::from_utf8(token.expose().to_vec()).ok()?,
             Some(None) => PLACEHOLDER.to_owned(),
+            None if self.is_elsewhere(client) => PLACEHOLDER.to_owned(),
             None => self.issuer(client)?.mint(Some(client), None, now)?,
         };
         Some(vec![(AUTHORIZATION, format!("Bearer {token}"))])
     }
 }
 
-fn bad(cause: &'static str) -> Error {
-    Error::new(ErrorKind::BadCredential).cause(cause)
+pub(crate) fn bad(cause: &'static str) -> Error {
+    refused((ErrorKind::BadCredential, cause))
+}
+
+fn refused((kind, cause): (ErrorKind, &'static str)) -> Error {
+    Error::new(kind).cause(cause)
+}
+
+/// The claims of a token that its issuer signed.
+fn authentic(terms: &Terms, token: &Compact<'_>, header: &Header) -> Result<Vec<u8>, &'static str> {
+    if !terms.is_type(header.typ.as_deref()) {
+        return Err("typ");
+    }
+    token.payload().ok_or("claims")
 }
 
 fn project(options: &mut Options<'_>) -> Option<Namespace> {

@@ -86,11 +86,11 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
 }
 
 /// True for a client with exactly one of these keys; others are noted.
-pub(crate) fn has_one_of(options: &Options<'_>, keys: [&str; 3]) -> bool {
+pub(crate) fn has_one_of(options: &Options<'_>, keys: &[&str]) -> bool {
     let one = keys.iter().filter(|key| options.has(key)).count() == 1;
-    if !one {
-        let [a, b, c] = keys;
-        options.problem_at(options.span(), format!("a client has exactly one of `{a}`, `{b}` and `{c}`"));
+    if let ([first @ .., last], false) = (keys, one) {
+        let first = first.join("`, `");
+        options.problem_at(options.span(), format!("a client has exactly one of `{first}` and `{last}`"));
     }
     one
 }

@@ -6,10 +6,17 @@
 mod argon;
 mod basic;
 mod bearer;
+mod claims;
 mod credential;
 #[doc(hidden)]
 pub mod fuzz;
+mod introspection;
+mod jwk;
+mod jws;
 mod jwt;
+mod keys;
+mod outside;
+mod published;
 mod rfc3339;
 mod signature;
 #[cfg(test)]
@@ -23,6 +30,9 @@ use http::{HeaderMap, HeaderName};
 
 pub use basic::Basic;
 pub use bearer::Bearer;
+pub use introspection::{Introspected, Introspector};
+pub use keys::{Fetched, FetchedKeys};
+pub use outside::Outside;
 pub use signature::SignedRequests;
 
 /// A request as it came: what a credential is checked against.
@@ -43,7 +53,9 @@ pub struct Presented<'a> {
 
 /// Who calls, or why nobody is known:
 /// [`MissingCredential`](gateway_core::ErrorKind::MissingCredential) or
-/// [`BadCredential`](gateway_core::ErrorKind::BadCredential), with the cause for the log.
+/// [`BadCredential`](gateway_core::ErrorKind::BadCredential), or
+/// [`Unavailable`](gateway_core::ErrorKind::Unavailable) where another server was to be asked and did not
+/// answer; with the cause for the log.
 pub type Identified = Result<Caller, Error>;
 
 /// An identification that is known at once, or takes its time.
@@ -102,6 +114,11 @@ pub trait Authenticator: Send + Sync {
     /// common, each takes the other's tokens.
     fn keys_without_audience(&self) -> Vec<[u8; 32]> {
         Vec::new()
+    }
+
+    /// The other servers that it asks, where it asks any.
+    fn outside(&self) -> Option<&Outside> {
+        None
     }
 
     /// The headers with which a client would send this request; `None` for an unknown client.

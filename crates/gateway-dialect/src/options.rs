@@ -87,6 +87,14 @@ pub trait SecretSource {
     /// # Errors
     /// A sentence that names the reference, never a secret.
     fn resolve(&self, reference: &str) -> Result<Secret, String>;
+
+    /// Reads a file that is no secret.
+    ///
+    /// # Errors
+    /// A sentence that names the file, never its content.
+    fn file(&self, path: &str) -> Result<Vec<u8>, String> {
+        Err(format!("there is no file `{path}`"))
+    }
 }
 
 /// A table of settings being read. Ask for every key, then call [`Options::finish`].
@@ -245,6 +253,17 @@ impl<'a> Options<'a> {
     /// One secret by reference, where the key is given.
     pub fn secret(&mut self, name: &'static str) -> Option<Secret> {
         if self.has(name) { self.secrets(name, 1).pop() } else { None }
+    }
+
+    /// The content of a file that is no secret, where the key is given.
+    pub fn file(&mut self, name: &'static str) -> Option<Vec<u8>> {
+        let path = self.text(name)?;
+        if path.is_empty() || path.contains(char::is_control) {
+            self.problem(name, format!("`{name}` must be the path of a file"));
+            return None;
+        }
+        let read = self.secrets.file(&path);
+        read.map_err(|why| self.problem(name, why)).ok()
     }
 
     /// A table of its own.

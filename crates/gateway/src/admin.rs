@@ -12,7 +12,7 @@ use crate::server::Respond;
 /// What the admin listener asks the rest of the process.
 pub struct Admin {
     /// `Err` with a word on why no requests should be sent here now.
-    pub ready: Arc<dyn Fn() -> Result<(), &'static str> + Send + Sync>,
+    pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// The metrics, as text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn paths() {
         let admin = |ready: Result<(), &'static str>| Admin {
-            ready: Arc::new(move || ready),
+            ready: Arc::new(move || ready.map_err(str::to_owned)),
             metrics: Arc::new(|| "m 1\n".into()),
         };
         let status = |admin: Admin, method, path| admin.answer(&method, path).status().as_u16();

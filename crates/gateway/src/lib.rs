@@ -14,6 +14,7 @@ mod execute;
 pub mod forwarded;
 pub mod idempotency;
 mod ids;
+pub mod issuers;
 pub mod live;
 pub mod log;
 pub mod metrics;

@@ -49,10 +49,16 @@ impl Mount {
     }
 
     /// The same mount by a newer configuration: what its clients have used of an unchanged limit
-    /// counts on, and so do the unknown names it has seen; an unchanged webhook keeps its connections.
+    /// counts on, and so do the unknown names it has seen; what other servers have told of unchanged
+    /// issuers stays known, and an unchanged webhook keeps its connections.
     #[must_use]
     pub fn renewed(&self, mut config: MountConfig) -> Self {
         config.webhook = config.webhook.map(|webhook| webhook.continuing(self.webhook()));
+        if let (Some(new), Some(known)) =
+            (config.authenticator.outside(), self.config.authenticator.outside())
+        {
+            new.adopt(known);
+        }
         let is_same = config.rate_limit == self.config.rate_limit;
         let mut renewed = Self { unknown: Arc::clone(&self.unknown), ..Self::new(config) };
         for (name, limiter) in &mut renewed.limiters {

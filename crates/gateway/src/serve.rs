@@ -23,6 +23,7 @@ use crate::{
     config::{self, Config, Overrides},
     control::{self, Control},
     demo,
+    issuers::{self, Readiness},
     live::Live,
     log,
     metrics::Metrics,
@@ -103,6 +104,7 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
     let reloader =
         Reloader { gateway: Arc::clone(&gateway), tls, log_level, started: config, overrides, told };
     let reloading = tokio::spawn(reloader.run(hangup));
+    let keeping = tokio::spawn(issuers::keep(Arc::clone(&gateway)));
     let end = Arc::new(End::default());
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
@@ -116,6 +118,7 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
     stop_admin.send_replace(true);
     watching.abort();
     reloading.abort();
+    keeping.abort();
     let closing = Arc::clone(&gateway);
     let closed = tokio::task::spawn_blocking(move || closing.store().close());
     for ended in [closed.await, admin.await, control.await] {
@@ -211,15 +214,17 @@ fn banner(config: &Config, listener: &TcpListener, admin: &TcpListener) -> Strin
 fn admin(gateway: &Arc<Gateway<EmbeddedStore>>, end: &Arc<End>) -> Admin {
     let (gateway, end) = (Arc::clone(gateway), Arc::clone(end));
     let counted = Arc::clone(&gateway);
+    let readiness = Readiness::default();
     Admin {
         ready: Arc::new(move || match gateway.store().health() {
-            _ if end.is_near() => Err("draining"),
-            Health::Poisoned => Err("the store was stopped by a fault"),
-            Health::Ready => Ok(()),
+            _ if end.is_near() => Err("draining".to_owned()),
+            Health::Poisoned => Err("the store was stopped by a fault".to_owned()),
+            Health::Ready => readiness.check(&gateway.live(), clock::now()),
         }),
         metrics: Arc::new(move || {
-            let (own, circuits) = (counted.metrics().render(), webhook::circuits(&counted.live()));
-            own + &in_flight(&counted) + &circuits + &store_metrics::render(counted.store())
+            let (live, own) = (counted.live(), counted.metrics().render());
+            let outside = webhook::circuits(&live) + &issuers::render(&live, clock::now());
+            own + &in_flight(&counted) + &outside + &store_metrics::render(counted.store())
         }),
     }
 }

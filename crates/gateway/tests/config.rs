@@ -95,7 +95,9 @@ fn the_shipped_comments_are_true() {
             "`INTERLINGUA_KEY` is not set",
             "`INTERLINGUA_SECRETS_KEY` is not set",
             "the file `/etc/interlingua/ca.crt` cannot be read",
-            ": 5 mistakes",
+            "the file `/etc/interlingua/ca.pem` cannot be read",
+            "`INTROSPECTION_SECRET` is not set",
+            ": 7 mistakes",
         ],
     );
 }

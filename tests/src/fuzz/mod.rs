@@ -11,6 +11,7 @@ mod dialects;
 mod forwarded;
 mod headers;
 mod mutate;
+mod published;
 mod seeds;
 mod store;
 mod text;
@@ -52,6 +53,8 @@ pub const TARGETS: &[Target] = &[
     target("bearer", credentials::bearer),
     target("jwt", credentials::jwt),
     target("basic", credentials::basic),
+    target("jwk-set", published::jwk_set),
+    target("jws-header", published::jws_header),
     // A request, as a dialect decodes it.
     target("jsonapi", |bytes| dialects::speak("jsonapi", bytes)),
     target("jsonpatch", |bytes| dialects::speak("jsonpatch", bytes)),

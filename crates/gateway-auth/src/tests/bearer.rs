@@ -177,7 +177,10 @@ fn mistakes_are_said() {
     let flag = OptionValue::Flag;
     let digits = hashed();
     for (rows, expected) in [
-        (&[][..], "a client has exactly one of `token`, `token_sha256` and `jwt_secret`"),
+        (
+            &[][..],
+            "a client has exactly one of `token`, `token_sha256`, `jwt_secret`, `jwks_file`, `jwks_url` and `introspection_url`",
+        ),
         (&[("token", text("env:a")), ("token_sha256", text(&digits))], "a client has exactly one of"),
         (&[("token", text("env:a")), ("jwt_secret", text("demo-b"))], "a client has exactly one of"),
         (&[("token", text("literal-secret"))], "no secret"),

@@ -2,8 +2,10 @@
 
 mod basic;
 mod bearer;
+mod jwk;
 mod jwt;
 mod keys;
+mod outside;
 
 use std::{cell::RefCell, sync::Arc};
 
@@ -33,6 +35,14 @@ impl SecretSource for Source {
         let known = reference.strip_prefix("env:").map(|text| (text, false));
         let known = known.or_else(|| reference.starts_with("demo-").then_some((reference, true)));
         known.map(|(text, is_demo)| Secret::new(text.into(), is_demo)).ok_or_else(|| "no secret".to_owned())
+    }
+
+    fn file(&self, path: &str) -> Result<Vec<u8>, String> {
+        match path {
+            "keys" => Ok(outside::KEYS.into()),
+            "page" => Ok(b"<html></html>".to_vec()),
+            _ => Err("no file".to_owned()),
+        }
     }
 }
 

@@ -33,6 +33,10 @@ pub fn mint(config: &Config, order: &Order, now: Timestamp) -> Result<String, St
     by(&order.client).ok_or_else(|| {
         let all = config.mounts.iter().flat_map(|mount| &mount.clients);
         let can: Vec<_> = all.filter(|name| by(name).is_some()).map(|name| &**name).collect();
-        format!("client `{}` issues no tokens; those that do: {}", order.client, can.join(", "))
+        let can = if can.is_empty() { "none".to_owned() } else { can.join(", ") };
+        format!(
+            "no token can be made for client `{}`: only a `jwt_secret` makes one, other issuers make theirs; clients with one: {can}",
+            order.client
+        )
     })
 }

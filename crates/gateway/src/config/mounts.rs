@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
-use gateway_auth::ClientOptions;
+use gateway_auth::{ClientOptions, Outside};
 use gateway_core::{Namespace, Reach};
 use gateway_dialect::{Naming, Options, Span, UnknownFields, closest};
 
@@ -23,7 +23,7 @@ const REQUESTS: std::ops::RangeInclusive<i64> = 1..=1_000_000;
 const PER_S: std::ops::RangeInclusive<i64> = 1..=86_400;
 
 /// Where an authenticator may keep secrets; they are tried though it is not known which it is.
-const SECRETS: &[&str] = &["api_key", "secret", "token", "jwt_secret", "password"];
+const SECRETS: &[&str] = &["api_key", "secret", "token", "jwt_secret", "password", "introspection_secret"];
 
 pub(super) struct Mounts {
     pub(super) mounts: Vec<MountConfig>,
@@ -57,6 +57,12 @@ pub(super) fn read(root: &mut Options<'_>, text: &str, server: &Server, secrets:
             "the webhook of mount `{}` is not https: what users change can be read on its way there",
             mount.name
         ));
+    }
+    let has_plain = |mount: &&MountConfig| mount.authenticator.outside().is_some_and(Outside::has_plain);
+    for mount in read.mounts.iter().filter(has_plain) {
+        let name = &mount.name;
+        read.warnings
+            .push(format!("mount `{name}` asks an issuer over plain http: whoever is between can lie"));
     }
     for mount in read.mounts.iter().filter(|mount| mount.clients.is_empty()) {
         read.warnings

@@ -141,6 +141,10 @@ impl SecretSource for Secrets {
             Reference::Literal => Err(LITERAL.to_owned()),
         }
     }
+
+    fn file(&self, path: &str) -> Result<Vec<u8>, String> {
+        self.public_file(Path::new(path))
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the module that may read the environment")]
