@@ -64,11 +64,15 @@ impl Readers {
             let found = read(shared);
             Some(Box::new(move || drop(answer.send(found))) as Answer)
         };
-        let mut waiting = lock(&self.waiting);
-        waiting.jobs.push_back(Box::new(job));
-        self.share(waiting);
+        self.push(Box::new(job));
         // No answer at all: the read fell.
         receiver.await.unwrap_or_else(|_gone| Err(StoreError::Engine("a read fell".into())))
+    }
+
+    fn push(&self, job: Job) {
+        let mut waiting = lock(&self.waiting);
+        waiting.jobs.push_back(job);
+        self.share(waiting);
     }
 
     /// Wakes a thread if nobody who is awake would come for the reads that wait.
