@@ -113,7 +113,7 @@ fn damage_is_told_by_the_exit_code() {
 #[test]
 fn nothing_is_made_where_there_is_nothing() {
     let bed = Bed::new();
-    for (command, arguments) in [("verify", &[][..]), ("backup", &[Path::new("/tmp/absent/x")])] {
+    for (command, arguments) in [("verify", &[][..]), ("backup", &[Path::new("/absent/x")])] {
         let output = interlingua(&bed, command, arguments);
         assert_eq!(output.status.code(), IO_FAILURE, "{command}");
         assert!(!bed.data().exists(), "{command}");

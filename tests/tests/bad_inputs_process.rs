@@ -233,18 +233,16 @@ fn depth_does_not_reach_the_stack() {
     assert_eq!(watched.stop(), Vec::<String>::new());
 }
 
-/// A gateway whose disk is in strace's hands, where there is a strace that may trace; `inject` as in
-/// its manual. Until dropped.
+/// A gateway whose disk is in strace's hands; `inject` as in its manual. Until dropped.
 struct Strace(std::process::Child);
 
 impl Strace {
-    fn on(process: &Process, inject: &str) -> Option<Self> {
+    fn on(process: &Process, inject: &str) -> Self {
         let quiet = |command: &mut Command| {
             command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
         };
-        if !quiet(Command::new("strace").args(["-qq", "-o", "/dev/null", "true"])) {
-            return None;
-        }
+        let may_trace = quiet(Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]));
+        assert!(may_trace, "strace is missing or may not trace here; scripts/test installs it");
         let id = process.id().to_string();
         let child = Command::new("strace")
             .args(["-f", "-qq", "-o", "/dev/null", "-e", inject, "-p", &id])
@@ -258,7 +256,7 @@ impl Strace {
         process.wait_until("every thread is traced", |_| {
             fs::read_dir(format!("/proc/{id}/task")).unwrap().all(|task| is_traced(task.unwrap()))
         });
-        Some(Self(child))
+        Self(child)
     }
 }
 
@@ -280,7 +278,7 @@ fn read() -> RawRequest {
 fn a_disk_that_hangs_holds_up_writes_only() {
     let bed = Bed::with(&MOUNTS.replacen("[server]\n", "[server]\nrequest_timeout_ms = 500\n", 1));
     let process = Process::start(&bed);
-    let Some(strace) = Strace::on(&process, "inject=fdatasync,fsync:delay_enter=3000000") else { return };
+    let strace = Strace::on(&process, "inject=fdatasync,fsync:delay_enter=3000000");
     let (user, key) = (Uuid::new_v4(), Uuid::new_v4());
     thread::scope(|scope| {
         let written = scope.spawn(|| process.send(&Party::Partner.create(user, key)).unwrap());
@@ -306,7 +304,7 @@ fn a_disk_that_hangs_holds_up_writes_only() {
 fn a_disk_that_turns_read_only_ends_all_writing() {
     let bed = Bed::new();
     let process = Process::start(&bed);
-    let Some(strace) = Strace::on(&process, "inject=fdatasync,fsync:error=EROFS") else { return };
+    let strace = Strace::on(&process, "inject=fdatasync,fsync:error=EROFS");
     for party in Party::ALL {
         let answer = process.send(&party.create(Uuid::new_v4(), Uuid::new_v4())).unwrap();
         let wanted = if party == Party::JsonApi { [501, 503] } else { [500, 503] };
