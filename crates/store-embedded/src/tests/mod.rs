@@ -6,6 +6,7 @@ mod damage;
 mod fault;
 mod ledger;
 mod open;
+mod reads;
 mod record;
 
 use std::{
