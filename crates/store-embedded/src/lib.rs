@@ -261,7 +261,7 @@ impl EmbeddedStore {
     }
 
     /// Reads much of the engine off the runtime's threads. A single record goes through
-    /// [`readers::Readers::read`], which costs a tenth.
+    /// [`readers::Readers::read`], which costs less.
     async fn blocking<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Shared) -> Result<T, StoreError> + Send + 'static,
