@@ -133,7 +133,9 @@ async fn what_is_no_handshake_is_closed_and_others_are_served() {
         let _reset_is_an_end_too = std::io::Read::read_to_end(connection.socket(), &mut answer);
         assert!(!String::from_utf8_lossy(&answer).contains("HTTP"), "{start:?}");
     }
-    assert_eq!(process.metric("interlingua_tls_handshakes_failed_total"), Some(4));
+    process.wait_until("all four are counted", |process| {
+        process.metric("interlingua_tls_handshakes_failed_total") == Some(4)
+    });
     let stream = connect(process.address, &pair, &TLS13, "http/1.1").await.unwrap();
     assert_eq!(ask(stream).await, 404);
 }
