@@ -25,7 +25,6 @@ mod mark;
 mod marker;
 mod open;
 mod queue;
-mod readers;
 mod record;
 mod restore;
 mod scrub;
@@ -116,7 +115,6 @@ pub enum Health {
 pub struct EmbeddedStore {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    readers: Vec<JoinHandle<()>>,
 }
 
 /// What the store, its threads and its reads in flight share. The lock goes last.
@@ -126,7 +124,6 @@ struct Shared {
     cache: cache::Cache,
     mark: mark::Mark,
     queue: queue::Queue,
-    readers: readers::Readers,
     counters: stats::Counters,
     stop: maintenance::Stop,
     clock: Clock,
@@ -150,11 +147,8 @@ impl EmbeddedStore {
         #[cfg(test)]
         let maintained = options.maintained;
         let shared = Arc::new(open::open(dir, options).map_err(fault)?);
-        let mut store = Self { shared, threads: Mutex::default(), readers: Vec::new() };
+        let store = Self { shared, threads: Mutex::new(Vec::new()) };
         let io = |error: io::Error| OpenFault::Io(error).at(dir);
-        for _ in 0..readers::THREADS {
-            store.readers.push(store.spawn("store-reader", readers::run).map_err(io)?);
-        }
         store.start("store-writer", writer::run).map_err(io)?;
         #[cfg(test)]
         if !maintained {
@@ -175,13 +169,10 @@ impl EmbeddedStore {
     }
 
     fn start(&self, name: &str, body: fn(&Shared)) -> io::Result<()> {
-        lock(&self.threads).push(self.spawn(name, body)?);
-        Ok(())
-    }
-
-    fn spawn(&self, name: &str, body: fn(&Shared)) -> io::Result<JoinHandle<()>> {
         let shared = Arc::clone(&self.shared);
-        thread::Builder::new().name(name.to_owned()).spawn(move || body(&shared))
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || body(&shared))?;
+        lock(&self.threads).push(thread);
+        Ok(())
     }
 
     /// Whether it takes commits. After a fault the process should end and start anew.
@@ -260,8 +251,7 @@ impl EmbeddedStore {
         }
     }
 
-    /// Reads much of the engine off the runtime's threads. A single record goes through
-    /// [`readers::Readers::read`], which costs less.
+    /// Reads the engine off the runtime's threads: it may wait for a disk.
     async fn blocking<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Shared) -> Result<T, StoreError> + Send + 'static,
@@ -275,11 +265,6 @@ impl EmbeddedStore {
 impl Drop for EmbeddedStore {
     fn drop(&mut self) {
         self.close();
-        self.shared.readers.close();
-        for reader in self.readers.drain(..) {
-            // Its reads are caught; should it have fallen all the same, nothing is lost with it.
-            reader.join().ok();
-        }
     }
 }
 
@@ -293,7 +278,7 @@ impl UserStore for EmbeddedStore {
     async fn user(&self, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
         match self.shared.cache.get(id) {
             Some(user) => Ok(Some(user)),
-            None => self.shared.readers.read(move |shared| shared.load(id)).await,
+            None => self.blocking(move |shared| shared.load(id)).await,
         }
     }
 
@@ -305,7 +290,7 @@ impl UserStore for EmbeddedStore {
             return Ok(Some(user));
         }
         let key = key.clone();
-        self.shared.readers.read(move |shared| shared.load_by(&key)).await
+        self.blocking(move |shared| shared.load_by(&key)).await
     }
 
     async fn list(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
@@ -327,7 +312,7 @@ impl UserStore for EmbeddedStore {
         let Some(row) = self.shared.live.get(key).filter(|row| row.is_live(now)) else {
             return Ok(None);
         };
-        let record = self.shared.readers.read(move |shared| shared.engine.view().ledger(row)).await?;
+        let record = self.blocking(move |shared| shared.engine.view().ledger(row)).await?;
         Ok(record.filter(|record| record.is_live(now)))
     }
 
