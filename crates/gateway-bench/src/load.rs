@@ -51,6 +51,20 @@ struct Client {
     answer: Vec<u8>,
 }
 
+/// Opens the connections; each stands under the token of its place.
+fn connect(poll: &Poll, address: SocketAddr, connections: usize) -> Result<Vec<Client>, Failure> {
+    let mut clients = Vec::with_capacity(connections);
+    for token in 0..connections {
+        let stream = std::net::TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let mut stream = TcpStream::from_std(stream);
+        poll.registry().register(&mut stream, Token(token), Interest::READABLE)?;
+        clients.push(Client { stream, sent: Instant::now(), answer: Vec::with_capacity(4096) });
+    }
+    Ok(clients)
+}
+
 /// Sends what `next` writes over so many connections, each waiting for its answer, which must have
 /// this status.
 pub(crate) fn drive(
@@ -62,15 +76,7 @@ pub(crate) fn drive(
 ) -> Result<Run, Failure> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(connections);
-    let mut clients = Vec::with_capacity(connections);
-    for token in 0..connections {
-        let stream = std::net::TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        let mut stream = TcpStream::from_std(stream);
-        poll.registry().register(&mut stream, Token(token), Interest::READABLE)?;
-        clients.push(Client { stream, sent: Instant::now(), answer: Vec::with_capacity(4096) });
-    }
+    let mut clients = connect(&poll, address, connections)?;
     let begun = Instant::now();
     let (mut sent, mut body_bytes) = (0, 0);
     let mut latencies = Vec::with_capacity(1 << 20);
