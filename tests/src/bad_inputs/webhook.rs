@@ -199,9 +199,8 @@ impl Door {
     }
 }
 
-/// A client that closes its connection may have done no more than stop sending: its request is done,
-/// once it is approved, and whole.
-fn client_gone() -> Result<(), String> {
+/// A webhook that opens a door when it is asked, and approves once another is open.
+fn held() -> (Hook, Arc<Door>, Arc<Door>) {
     let (asked, answer) = (Arc::new(Door::default()), Arc::new(Door::default()));
     let (came, waits) = (Arc::clone(&asked), Arc::clone(&answer));
     let hook = Hook::start(move |_| {
@@ -209,6 +208,13 @@ fn client_gone() -> Result<(), String> {
         waits.pass();
         Answer::approve()
     });
+    (hook, asked, answer)
+}
+
+/// A client that closes its connection may have done no more than stop sending: its request is done,
+/// once it is approved, and whole.
+fn client_gone() -> Result<(), String> {
+    let (hook, asked, answer) = held();
     let scene = Scene::new(&hook.bed(""))?;
     let (before, process) = (scene.watched.written(), scene.watched.process());
     hook::send_and_leave(process.address, &hook::update(scene.user, None, TEXT), || asked.pass());
@@ -358,13 +364,7 @@ fn killed() -> Result<(), String> {
 
 /// The configuration loses its webhook while it is asked.
 fn goes() -> Result<(), String> {
-    let (asked, answer) = (Arc::new(Door::default()), Arc::new(Door::default()));
-    let (came, waits) = (Arc::clone(&asked), Arc::clone(&answer));
-    let hook = Hook::start(move |_| {
-        came.open();
-        waits.pass();
-        Answer::approve()
-    });
+    let (hook, asked, answer) = held();
     let config = hook.bed("");
     let scene = Scene::new(&config)?;
     let (address, request) = (scene.watched.process().address, hook::update(scene.user, None, TEXT));
