@@ -3,6 +3,7 @@
 
 pub mod bad_inputs;
 pub mod canary;
+mod collection;
 pub mod crash;
 pub mod fuzz;
 pub mod hook;

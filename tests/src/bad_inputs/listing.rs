@@ -8,20 +8,13 @@ use super::{
     GROUPS,
     format::{Case, Dialect, Dialects, Group, Step},
 };
-use crate::root;
+use crate::collection;
 
 /// Holds the cases to the collection of bad inputs, where it lies beside the repository: every id of
 /// our groups is there, and an answer other than the collection's is a decision's.
 #[must_use]
 pub fn against_the_collection(groups: &[Group], dialects: &Dialects) -> Vec<String> {
-    let Ok(text) = std::fs::read_to_string(root().join("../shared/bad-inputs.jsonl")) else {
-        return Vec::new();
-    };
-    let entries = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let mut ours: BTreeMap<String, Value> = entries
-        .filter(|entry| GROUPS.contains(&entry["group"].as_str().unwrap()))
-        .map(|entry| (entry["id"].as_str().unwrap().to_owned(), entry["expect"].clone()))
-        .collect();
+    let Some(mut ours) = collection::expectations(&GROUPS) else { return Vec::new() };
     let mut wrong = Vec::new();
     for group in groups {
         for case in &group.cases {

@@ -3,10 +3,9 @@
 use std::{collections::BTreeMap, fs};
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::raw;
-use crate::root;
+use crate::{collection, root};
 
 /// The groups of the collection that are listed here.
 const GROUPS: [&str; 10] = [
@@ -81,24 +80,17 @@ pub fn mistakes() -> Vec<String> {
     for id in listed.flatten() {
         *times.entry(id.clone()).or_default() += 1;
     }
-    let Some(collected) = collected() else { return mistakes };
+    let Some(collected) = collection::expectations(&GROUPS) else { return mistakes };
     for (id, _) in &raw {
-        if collected.contains(id) {
+        if collected.contains_key(id) {
             *times.entry(id.clone()).or_default() += 1;
         }
     }
-    mistakes.extend(times.keys().filter(|id| !collected.contains(id)).map(|id| format!("{id} is no id")));
-    let wrong = collected.iter().filter(|id| times.get(*id) != Some(&1));
+    mistakes
+        .extend(times.keys().filter(|id| !collected.contains_key(*id)).map(|id| format!("{id} is no id")));
+    let wrong = collected.keys().filter(|id| times.get(*id) != Some(&1));
     mistakes.extend(wrong.map(|id| format!("{id} is listed {} times", times.get(id).unwrap_or(&0))));
     mistakes
-}
-
-/// The ids of our groups, where the collection lies beside the repository.
-fn collected() -> Option<Vec<String>> {
-    let text = fs::read_to_string(root().join("../shared/bad-inputs.jsonl")).ok()?;
-    let entries = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let ours = entries.filter(|entry| GROUPS.contains(&entry["group"].as_str().unwrap()));
-    Some(ours.map(|entry| entry["id"].as_str().unwrap().to_owned()).collect())
 }
 
 /// What is wrong with a reference to a test, or to a trial of a script.
