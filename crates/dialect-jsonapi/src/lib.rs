@@ -212,9 +212,7 @@ impl Dialect for JsonApi {
             Outcome::Found(user) | Outcome::Updated(user) => self.record(site, StatusCode::OK, user),
             Outcome::Deleted => Answer::empty(StatusCode::ACCEPTED, Hygiene::Full),
             // No route of this dialect leads to the others.
-            Outcome::Available(_) | Outcome::Suggested(_) => {
-                Answer::empty(StatusCode::NO_CONTENT, Hygiene::Full)
-            }
+            _ => Answer::empty(StatusCode::NO_CONTENT, Hygiene::Full),
         }
     }
 
@@ -250,7 +248,13 @@ impl JsonApi {
         let speech = (&self.table, &*self.types);
         let document = document::read(site, request.body, speech, identity, Mode::Create)?;
         let changes = document.reading.changes;
-        let creation = Creation { id: document.id, external_id: None, status: Status::Active, changes };
+        let creation = Creation {
+            id: document.id,
+            external_id: None,
+            links: Vec::new(),
+            status: Status::Active,
+            changes,
+        };
         Ok(Decoded { operation: Operation::Create(creation), unknown: document.reading.unknown })
     }
 

@@ -66,6 +66,8 @@ pub(crate) const fn wire_error(kind: ErrorKind, malformed: u16) -> (u16, &'stati
         E::AlreadyExists => (409, "conflict", "A resource with this id already exists"),
         E::UsernameTaken => (409, "username-taken", "The username is already taken"),
         E::KeyInFlight => (409, "key-in-flight", KEY_IN_FLIGHT),
+        E::TestFailed => (409, "test-failed", "The resource is not as the request expects it"),
+        E::PreconditionRequired => (428, "precondition-required", "If-Match is required"),
         E::PreconditionFailed => (412, "precondition-failed", "The resource has changed since it was read"),
         E::TooLarge => (413, "payload-too-large", "The request body is too large"),
         E::UnsupportedMediaType => (415, "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE),

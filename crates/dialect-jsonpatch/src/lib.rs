@@ -104,9 +104,7 @@ impl Dialect for JsonPatch {
             Outcome::Updated(_) => Answer::empty(StatusCode::OK, Hygiene::None),
             Outcome::Found(user) => Answer::json(StatusCode::OK, JSON, &shown(site, user)),
             // No route of this dialect leads to the others.
-            Outcome::Deleted | Outcome::Available(_) | Outcome::Suggested(_) => {
-                Answer::empty(StatusCode::NO_CONTENT, Hygiene::None)
-            }
+            _ => Answer::empty(StatusCode::NO_CONTENT, Hygiene::None),
         }
     }
 

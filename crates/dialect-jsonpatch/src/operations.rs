@@ -25,7 +25,13 @@ pub(crate) fn create(site: &Site<'_>, body: &[u8]) -> Result<Decoded, Error> {
     }
     let mut reading = Reading { changes, ..Reading::default() };
     let external_id = reading.take_text(Attr::ExternalId).and_then(|id| ExternalId::parse(&id));
-    let creation = Creation { id: None, external_id, status: Status::Active, changes: reading.changes };
+    let creation = Creation {
+        id: None,
+        external_id,
+        links: Vec::new(),
+        status: Status::Active,
+        changes: reading.changes,
+    };
     Ok(Decoded { operation: Operation::Create(creation), unknown })
 }
 

@@ -54,6 +54,8 @@ pub(crate) const fn wire_error(kind: ErrorKind, failed: &'static str) -> (u16, O
         E::NotAcceptable => (406, Some(1), "Not acceptable"),
         E::Timeout => (408, Some(1), "The request did not arrive in time"),
         E::KeyInFlight => (409, Some(1), "A request with this Idempotency-Key is still being processed"),
+        E::TestFailed => (409, Some(1), "The user is not as the request expects it"),
+        E::PreconditionRequired => (428, Some(1), "If-Match is required"),
         E::PreconditionFailed => (412, Some(1), "The user has changed since it was read"),
         E::TooLarge => (413, Some(1), "Request body is too large"),
         E::UnsupportedMediaType => (415, Some(1), "Content-Type must be application/json"),

@@ -107,7 +107,7 @@ impl Dialect for Partner {
             Outcome::Found(user) => (StatusCode::OK, user, false),
             Outcome::Updated(user) => (StatusCode::OK, user, true),
             // No route of this dialect leads to the others.
-            Outcome::Deleted | Outcome::Available(_) | Outcome::Suggested(_) => {
+            _ => {
                 return Answer::empty(StatusCode::NO_CONTENT, Hygiene::Full);
             }
         };
@@ -176,8 +176,13 @@ fn create(site: &Site<'_>, body: &[u8]) -> Result<Decoded, Error> {
     let mut reading = read(site, body, Mode::Create)?;
     refuse(&mut reading)?;
     let external_id = reading.take_text(Attr::ExternalId).and_then(|id| ExternalId::parse(&id));
-    let creation =
-        Creation { id: None, external_id, status: Status::PendingCompliance, changes: reading.changes };
+    let creation = Creation {
+        id: None,
+        external_id,
+        links: Vec::new(),
+        status: Status::PendingCompliance,
+        changes: reading.changes,
+    };
     Ok(Decoded { operation: Operation::Create(creation), unknown: reading.unknown })
 }
 

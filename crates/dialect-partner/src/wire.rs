@@ -69,6 +69,8 @@ pub(crate) const fn wire_error(kind: ErrorKind) -> (u16, &'static str, &'static 
         E::MethodNotAllowed => (405, "bad_request", "Method not allowed"),
         E::NotAcceptable => (406, "bad_request", "Not acceptable"),
         E::Timeout => (408, "bad_request", "The request did not arrive in time"),
+        E::TestFailed => (409, "conflict", "The user is not as the request expects it"),
+        E::PreconditionRequired => (428, "bad_request", "If-Match is required"),
         E::PreconditionFailed => (412, "bad_request", "The user has changed since it was read"),
         E::TooLarge => (413, "bad_request", "Request body is too large"),
         E::UnsupportedMediaType => (415, "bad_request", "Content-Type must be application/json"),

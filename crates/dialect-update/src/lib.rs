@@ -155,7 +155,7 @@ impl Dialect for Update {
                 Answer::json(StatusCode::OK, JSON, &users)
             }
             // No route of this dialect leads here.
-            Outcome::Deleted => Answer::empty(StatusCode::NO_CONTENT, Hygiene::Full),
+            _ => Answer::empty(StatusCode::NO_CONTENT, Hygiene::Full),
         }
     }
 
@@ -258,7 +258,13 @@ impl Update {
         });
         let reading = sound(self.fields_of(&Json::Object(given.collect()), Mode::Create, site))?;
         let (external_id, changes) = (Some(external_id), reading.changes);
-        Ok(Operation::ReadOrCreate(Creation { id: None, external_id, status: Status::Active, changes }))
+        Ok(Operation::ReadOrCreate(Creation {
+            id: None,
+            external_id,
+            links: Vec::new(),
+            status: Status::Active,
+            changes,
+        }))
     }
 
     /// Sanitised as a write would do it.

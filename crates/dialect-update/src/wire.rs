@@ -62,6 +62,8 @@ pub(crate) const fn wire_error(kind: ErrorKind) -> (u16, &'static str, &'static 
         E::KeyInFlight => {
             (409, "A request with this Idempotency-Key is still being processed", "user/key-in-flight")
         }
+        E::TestFailed => (409, "The user is not as the request expects it", "user/conflict"),
+        E::PreconditionRequired => (428, "If-Match is required", "user/precondition-required"),
         E::PreconditionFailed => (412, "The user has changed since it was read", "user/precondition-failed"),
         E::TooLarge => (413, "Request body is too large", "user/too-large"),
         E::UnsupportedMediaType => {

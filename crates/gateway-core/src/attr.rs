@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Date, Timestamp, user::Suspension};
+use crate::{Date, Link, Timestamp, user::Suspension};
 
 /// One attribute of the canonical user (section E.1 of the wire reference).
 ///
@@ -79,7 +79,7 @@ pub enum Attr {
     Id = 96,
     /// The external id in the namespace looked from, as text. Given at creation only.
     ExternalId = 97,
-    /// Read-only here: text of the account status.
+    /// Text of the account status.
     Status = 98,
     /// The suspensions active now.
     Suspensions = 99,
@@ -87,6 +87,12 @@ pub enum Attr {
     CreatedAt = 100,
     /// Read-only: instant.
     UpdatedAt = 101,
+    /// Text of the standing: the account status, or that it is suspended now.
+    Standing = 102,
+    /// All suspensions, past ones too.
+    AllSuspensions = 103,
+    /// The external ids that can be seen from here. Given at creation only.
+    Links = 104,
 }
 
 impl Attr {
@@ -142,6 +148,8 @@ impl Attr {
             Self::Language => Self::Locale,
             Self::Zip | Self::Zip4 => Self::PostalCode,
             Self::BirthInstant => Self::BirthDate,
+            Self::Standing => Self::Status,
+            Self::AllSuspensions => Self::Suspensions,
             other => other,
         }
     }
@@ -175,6 +183,8 @@ pub enum Value<'a> {
     Document(Cow<'a, str>),
     /// Suspensions, in the order in which they were given.
     Suspensions(Cow<'a, [Suspension]>),
+    /// Links, in the order in which they were given.
+    Links(Cow<'a, [Link]>),
 }
 
 impl Value<'_> {
@@ -204,6 +214,7 @@ impl Value<'_> {
             Value::Point(point) => Value::Point(point),
             Value::Document(text) => Value::Document(Cow::Owned(text.into_owned())),
             Value::Suspensions(list) => Value::Suspensions(Cow::Owned(list.into_owned())),
+            Value::Links(list) => Value::Links(Cow::Owned(list.into_owned())),
         }
     }
 
@@ -218,6 +229,7 @@ impl Value<'_> {
             Value::Point(point) => Value::Point(*point),
             Value::Document(text) => Value::Document(Cow::Borrowed(text)),
             Value::Suspensions(list) => Value::Suspensions(Cow::Borrowed(list)),
+            Value::Links(list) => Value::Links(Cow::Borrowed(list)),
         }
     }
 }
@@ -232,6 +244,7 @@ impl std::fmt::Debug for Value<'_> {
             Value::Point(_) => "Point(..)",
             Value::Document(_) => "Document(..)",
             Value::Suspensions(_) => "Suspensions(..)",
+            Value::Links(_) => "Links(..)",
         })
     }
 }

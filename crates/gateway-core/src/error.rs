@@ -49,6 +49,10 @@ pub enum ErrorKind {
     KeyInFlight,
     /// An entity tag that no longer matches.
     PreconditionFailed,
+    /// No entity tag, where the mount wants one.
+    PreconditionRequired,
+    /// What the request expects of the user's state is not so.
+    TestFailed,
     /// A rule of the business refuses the final state.
     RuleViolated,
     /// The validator of updates refuses this one (decision 30).
@@ -88,6 +92,8 @@ impl ErrorKind {
             Self::KeyReused => "key_reused",
             Self::KeyInFlight => "key_in_flight",
             Self::PreconditionFailed => "precondition_failed",
+            Self::PreconditionRequired => "precondition_required",
+            Self::TestFailed => "test_failed",
             Self::RuleViolated => "rule_violated",
             Self::Vetoed => "vetoed",
             Self::ValidatorFailed => "validator_failed",
@@ -107,6 +113,7 @@ impl ErrorKind {
                 | Self::AlreadyExists
                 | Self::UsernameTaken
                 | Self::PreconditionFailed
+                | Self::TestFailed
                 | Self::RuleViolated
         )
     }

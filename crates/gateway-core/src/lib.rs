@@ -17,10 +17,12 @@ mod user;
 pub use attr::{Attr, Change, Point, Value};
 pub use error::{Error, ErrorKind, FieldError, Place, Problem};
 pub use identity::{ExternalId, Link, Namespace, Reach, UserId};
-pub use operation::{Caller, Creation, Locator, Operation, Outcome};
+pub use operation::{Caller, Creation, Locator, Operation, Outcome, Query};
 pub use profile::Profile;
-pub use store::{Commit, Committed, Guard, LedgerKey, LedgerRecord, Page, StoreError, UserStore, Write};
-pub use user::{Status, Suspension, UniqueKey, User, View, fold};
+pub use store::{
+    Commit, Committed, Guard, LedgerKey, LedgerRecord, Page, Selection, StoreError, UserStore, Write,
+};
+pub use user::{Standing, Status, Suspension, UniqueKey, User, View, fold};
 
 /// A calendar date, proleptic Gregorian.
 pub use time::Date;

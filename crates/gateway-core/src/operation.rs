@@ -1,8 +1,11 @@
 //! What a dialect decodes a request into, and what it encodes an answer from.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use crate::{Change, Error, ExternalId, Namespace, Status, User, UserId};
+use crate::{
+    Attr, Change, Error, ExternalId, Link, Namespace, Selection, Standing, Status, Timestamp, User, UserId,
+    fold,
+};
 
 /// Who the credential says it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,10 +55,65 @@ pub struct Creation {
     /// The external id in the mount's namespace. On a mount with a namespace a creation without one
     /// is linked under the text of its canonical id: a link always has an external id (decision 3).
     pub external_id: Option<ExternalId>,
+    /// Links that it is made with, beside the one of the mount's namespace.
+    pub links: Vec<Link>,
     /// Its first standing (decision 15).
     pub status: Status,
     /// Its attributes.
     pub changes: Vec<Change>,
+}
+
+/// What a list is to hold, and where it goes on.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Query {
+    /// Only users with ids after this one.
+    pub after: Option<UserId>,
+    /// At most so many.
+    pub limit: usize,
+    /// Only those with this e-mail address, without regard to case.
+    pub email: Option<String>,
+    /// Only those with this username, without regard to case.
+    pub username: Option<String>,
+    /// Only those that stand so.
+    pub standing: Option<Standing>,
+    /// Only the one with this link.
+    pub link: Option<Link>,
+}
+
+impl Query {
+    /// The narrowest index that holds every user asked for.
+    #[must_use]
+    pub fn selection(&self, namespace: Option<&Namespace>) -> Selection {
+        let standing = |standing| match standing {
+            Standing::Plain(status) => Selection::Status(status),
+            Standing::Suspended => Selection::Suspended,
+        };
+        let email = self.email.as_deref().map(|email| Selection::Email(fold(email)));
+        let username = || self.username.as_deref().map(|name| Selection::Username(fold(name)));
+        let namespace = || namespace.cloned().map(Selection::Namespace);
+        email.or_else(username).or_else(namespace).or(self.standing.map(standing)).unwrap_or(Selection::All)
+    }
+
+    /// Whether a user is one of those asked for.
+    #[must_use]
+    pub fn matches(&self, user: &User, now: Timestamp) -> bool {
+        let is = |attr, asked: &Option<String>| {
+            asked
+                .as_deref()
+                .is_none_or(|asked| user.profile.text(attr).is_some_and(|own| fold(own) == fold(asked)))
+        };
+        is(Attr::Email, &self.email)
+            && is(Attr::Username, &self.username)
+            && self.standing.is_none_or(|standing| user.standing(now) == standing)
+            && self.link.as_ref().is_none_or(|link| user.links.contains(link))
+    }
+}
+
+/// Blank: what is looked for is personal data.
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Query").field("limit", &self.limit).finish_non_exhaustive()
+    }
 }
 
 /// A canonical command.
@@ -76,6 +134,19 @@ pub enum Operation {
         /// What is wrong with the request, in dialects that say so only of users that exist.
         deferred: Option<Error>,
     },
+    /// Change one by what only its present state tells: the dialect works the changes out once it sees the
+    /// user.
+    Revise(Locator),
+    /// The same, of the user with the creation's id; make it where there is none.
+    Replace(Creation),
+    /// Read the links of one.
+    ReadLinks(Locator),
+    /// Link one under one more external id.
+    Link(Locator, Link),
+    /// Take a link from one.
+    Unlink(Locator, Link),
+    /// Find users.
+    List(Query),
     /// Delete one: on a mount that sees all users the user goes, on others its link, and the user
     /// with its last link (decision 36).
     Delete(Locator),
@@ -83,6 +154,22 @@ pub enum Operation {
     CheckUsername(String),
     /// Find at most so many users of the mount's namespace by a part of their usernames.
     Suggest(String, usize),
+}
+
+impl<'a> Outcome<'a> {
+    /// The one user that it is about, where it names one.
+    #[must_use]
+    pub const fn user(&self) -> Option<&'a User> {
+        match *self {
+            Self::Created(user)
+            | Self::Found(user)
+            | Self::Updated(user)
+            | Self::Links(user)
+            | Self::Linked(user, _)
+            | Self::Unlinked(user) => Some(user),
+            Self::Deleted | Self::Available(_) | Self::Suggested(_) | Self::Listed(..) => None,
+        }
+    }
 }
 
 impl Operation {
@@ -120,6 +207,14 @@ pub enum Outcome<'a> {
     Updated(&'a User),
     /// It is gone.
     Deleted,
+    /// Its links are read.
+    Links(&'a User),
+    /// It has this link now (`true`), or had it already.
+    Linked(&'a User, bool),
+    /// It has that link no more.
+    Unlinked(&'a User),
+    /// Some users, and after which one the list goes on.
+    Listed(&'a [Arc<User>], Option<UserId>),
     /// The username is free, or not.
     Available(bool),
     /// The users found, best first.

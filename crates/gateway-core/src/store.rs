@@ -6,7 +6,7 @@
 
 use std::{fmt, future::Future, sync::Arc};
 
-use crate::{Namespace, Timestamp, UniqueKey, User, UserId};
+use crate::{Attr, Namespace, Status, Timestamp, UniqueKey, User, UserId, fold};
 
 /// A ledger key: 128 bits of a hash over the kind of guard, the namespace, the client and its key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -110,13 +110,62 @@ pub enum Committed {
     Unknown,
 }
 
+/// Which users a list is taken from. Each is an index of a store: a page costs the same however many
+/// users there are.
+///
+/// Its `Debug` form is blank where it holds personal data.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// All.
+    All,
+    /// Those linked in a namespace.
+    Namespace(Namespace),
+    /// Those whose folded e-mail address is this.
+    Email(String),
+    /// Those whose folded username is this, in whatever namespace.
+    Username(String),
+    /// Those of a status.
+    Status(Status),
+    /// Those with a suspension, past ones counted.
+    Suspended,
+}
+
+impl Selection {
+    /// Whether a user is one of them.
+    #[must_use]
+    pub fn holds(&self, user: &User) -> bool {
+        let is = |attr, folded: &String| user.profile.text(attr).is_some_and(|own| fold(own) == *folded);
+        match self {
+            Self::All => true,
+            Self::Namespace(namespace) => user.external_id(namespace).is_some(),
+            Self::Email(folded) => is(Attr::Email, folded),
+            Self::Username(folded) => is(Attr::Username, folded),
+            Self::Status(status) => user.status == *status,
+            Self::Suspended => !user.suspensions.is_empty(),
+        }
+    }
+}
+
+impl fmt::Debug for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("All"),
+            Self::Namespace(namespace) => write!(f, "Namespace({})", namespace.as_str()),
+            Self::Email(_) => f.write_str("Email(..)"),
+            Self::Username(_) => f.write_str("Username(..)"),
+            Self::Status(status) => write!(f, "Status({status:?})"),
+            Self::Suspended => f.write_str("Suspended"),
+        }
+    }
+}
+
 /// A page of users, in the order of their ids.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Page {
     /// Only users with ids after this one.
     pub after: Option<UserId>,
-    /// Only users linked in this namespace.
-    pub namespace: Option<Namespace>,
+    /// Which users.
+    pub of: Selection,
     /// At most so many.
     pub limit: usize,
 }
@@ -148,6 +197,10 @@ impl std::error::Error for StoreError {}
 ///
 /// Reads see every commit that was answered before they began.
 pub trait UserStore: Send + Sync + 'static {
+    /// Random bytes that were made with the store and stay with it: the same for every gateway on it, and
+    /// after a restore. Entity tags are keyed with them.
+    fn key(&self) -> [u8; 16];
+
     /// The user with this id; `None` when there is none or it was deleted.
     fn user(&self, id: UserId) -> impl Future<Output = Result<Option<Arc<User>>, StoreError>> + Send;
 
@@ -169,7 +222,7 @@ pub trait UserStore: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Arc<User>>, StoreError>> + Send {
         let part = part.to_owned();
-        let mut page = Page { after: None, namespace: Some(namespace.clone()), limit: 1_000 };
+        let mut page = Page { after: None, of: Selection::Namespace(namespace.clone()), limit: 1_000 };
         async move {
             let mut found = Vec::new();
             loop {
@@ -177,9 +230,8 @@ pub trait UserStore: Send + Sync + 'static {
                 page.after = users.last().map(|user| user.id);
                 let last = users.len() < page.limit;
                 for user in users {
-                    let name = user.profile.text(crate::Attr::Username).map(crate::fold);
-                    let name =
-                        name.filter(|name| name.contains(&part) && user.status != crate::Status::Closed);
+                    let name = user.profile.text(Attr::Username).map(fold);
+                    let name = name.filter(|name| name.contains(&part) && user.status != Status::Closed);
                     if let Some(name) = name {
                         found.push((!name.starts_with(&part), name, user));
                     }

@@ -27,6 +27,12 @@ impl Status {
         }
     }
 
+    /// The inverse of [`Status::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::PendingCompliance, Self::Active, Self::Closed].into_iter().find(|one| one.as_str() == text)
+    }
+
     /// The inverse of `self as u8`.
     #[must_use]
     pub const fn from_code(code: u8) -> Option<Self> {
@@ -36,6 +42,32 @@ impl Status {
             3 => Some(Self::Closed),
             _ => None,
         }
+    }
+}
+
+/// How an account stands at an instant: its status, or that it is suspended. A closed one stays closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// As its status says.
+    Plain(Status),
+    /// A suspension is active.
+    Suspended,
+}
+
+impl Standing {
+    /// The name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain(status) => status.as_str(),
+            Self::Suspended => "suspended",
+        }
+    }
+
+    /// The inverse of [`Standing::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "suspended" { Some(Self::Suspended) } else { Status::parse(text).map(Self::Plain) }
     }
 }
 
@@ -95,6 +127,9 @@ pub enum UniqueKey {
 }
 
 impl User {
+    /// The most links that a user can have, and the most suspensions.
+    pub const MAX_LINKS: usize = 100;
+
     /// A new user at version 1, without links.
     #[must_use]
     pub fn new(id: UserId, status: Status, now: Timestamp) -> Self {
@@ -115,22 +150,14 @@ impl User {
     #[must_use]
     pub fn changed(&self, changes: &[Change], now: Timestamp) -> Option<Self> {
         let profile = self.profile.changed(changes);
-        let mut suspensions = None;
-        for change in changes.iter().filter(|change| change.attr == Attr::Suspensions) {
-            let list = match &change.value {
-                Some(Value::Suspensions(list)) => list.to_vec(),
-                _ => Vec::new(),
-            };
-            suspensions = Some(list);
-        }
-        let suspensions = suspensions.filter(|list| *list != self.suspensions);
-        if profile.is_none() && suspensions.is_none() {
+        let (status, suspensions) = self.account_changed(changes);
+        if profile.is_none() && status == self.status && suspensions.is_none() {
             return None;
         }
         Some(Self {
             id: self.id,
             version: self.version.saturating_add(1),
-            status: self.status,
+            status,
             created_at: self.created_at,
             updated_at: now.max(self.updated_at),
             links: self.links.clone(),
@@ -139,13 +166,67 @@ impl User {
         })
     }
 
+    /// Applies changes to a user that is still being made.
+    pub fn apply(&mut self, changes: &[Change]) {
+        let (status, suspensions) = self.account_changed(changes);
+        self.status = status;
+        self.suspensions = suspensions.unwrap_or_default();
+        self.profile.apply(changes);
+    }
+
+    /// The status and the suspensions after an update; no suspensions where they stay the same.
+    fn account_changed(&self, changes: &[Change]) -> (Status, Option<Vec<Suspension>>) {
+        let (mut status, mut suspensions) = (self.status, None);
+        for change in changes {
+            match (change.attr, &change.value) {
+                (Attr::Status | Attr::Standing, Some(Value::Text(name))) => {
+                    status = Status::parse(name).unwrap_or(status);
+                }
+                (Attr::Suspensions | Attr::AllSuspensions, Some(Value::Suspensions(list))) => {
+                    suspensions = Some(list.to_vec());
+                }
+                (Attr::Suspensions | Attr::AllSuspensions, _) => suspensions = Some(Vec::new()),
+                _ => {}
+            }
+        }
+        (status, suspensions.filter(|list| *list != self.suspensions))
+    }
+
+    /// The user with one more link, one version on.
+    #[must_use]
+    pub fn linked(&self, link: Link, now: Timestamp) -> Self {
+        let mut next = self.next(now);
+        next.links.push(link);
+        next
+    }
+
+    /// The user without a link, one version on, were it the last one; `None` where it has no such link.
+    #[must_use]
+    pub fn without_link(&self, link: &Link, now: Timestamp) -> Option<Self> {
+        let mut next = self.next(now);
+        next.links.retain(|own| own != link);
+        (next.links.len() < self.links.len()).then_some(next)
+    }
+
+    /// The same, one version on.
+    fn next(&self, now: Timestamp) -> Self {
+        let version = self.version.saturating_add(1);
+        Self { version, updated_at: now.max(self.updated_at), ..self.clone() }
+    }
+
+    /// How the account stands.
+    #[must_use]
+    pub fn standing(&self, now: Timestamp) -> Standing {
+        let suspended =
+            self.status != Status::Closed && self.suspensions.iter().any(|one| one.is_active(now));
+        if suspended { Standing::Suspended } else { Standing::Plain(self.status) }
+    }
+
     /// The user without its links in a namespace, one version on; `None` when no link would be left.
     #[must_use]
     pub fn unlinked(&self, namespace: &Namespace, now: Timestamp) -> Option<Self> {
-        let mut next = self.clone();
+        let mut next = self.next(now);
         next.links.retain(|link| link.namespace != *namespace);
-        next.version = self.version.saturating_add(1);
-        next.updated_at = now.max(self.updated_at);
         (!next.links.is_empty()).then_some(next)
     }
 
@@ -203,8 +284,21 @@ impl<'a> View<'a> {
                 let active = self.user.suspensions.iter().filter(|one| one.is_active(self.now));
                 Some(Value::Suspensions(active.cloned().collect()))
             }
+            Attr::Standing => text(self.user.standing(self.now).as_str()),
+            Attr::AllSuspensions => Some(Value::Suspensions(Cow::Borrowed(&self.user.suspensions))),
+            Attr::Links => Some(Value::Links(self.links())),
             Attr::SecureMetadata => None,
             profile => self.user.profile.get(profile),
+        }
+    }
+
+    /// The links that can be seen from here: a namespace's own, or all.
+    fn links(&self) -> Cow<'a, [Link]> {
+        match self.namespace {
+            None => Cow::Borrowed(&self.user.links),
+            Some(namespace) => {
+                self.user.links.iter().filter(|link| link.namespace == *namespace).cloned().collect()
+            }
         }
     }
 }

@@ -141,6 +141,27 @@ pub trait Dialect: Send + Sync {
     /// The header in which answers carry the request's id, in dialects that have one.
     fn request_id_header(&self) -> Option<HeaderName>;
 
+    /// True where answers that name one user carry its entity tag (decision 12).
+    fn has_entity_tags(&self) -> bool {
+        true
+    }
+
+    /// True where closed accounts show (decision 15).
+    fn shows_closed(&self) -> bool {
+        false
+    }
+
+    /// What an Idempotency-Key may be.
+    fn key_form(&self) -> KeyForm {
+        KeyForm::Uuid
+    }
+
+    /// The headers that belong to what an Idempotency-Key was used for, beside method, target and body
+    /// (decision 9).
+    fn fingerprinted(&self) -> &'static [HeaderName] {
+        &[]
+    }
+
     /// The media type that a body is sent in, for clients that are made up (`interlingua sign`).
     fn media_type(&self) -> &'static str;
 
@@ -181,6 +202,16 @@ pub trait Dialect: Send + Sync {
         let _nothing_by_default = (before, changes);
     }
 
+    /// Works out the changes of an [`Operation::Revise`] or [`Operation::Replace`] for the user as it is:
+    /// patches of documents, read-only members sent back.
+    ///
+    /// # Errors
+    /// Whatever is wrong with them for this user.
+    fn revise(&self, site: &Site<'_>, request: &Request<'_>, before: &User) -> Result<Vec<Change>, Error> {
+        let _never_asked_by_default = (site, request, before);
+        Ok(Vec::new())
+    }
+
     /// Judges the final state (decisions 16, 20 and 39).
     ///
     /// # Errors
@@ -211,6 +242,15 @@ pub trait Dialect: Send + Sync {
 
     /// The body of an update that says this, for a user of this name.
     fn compose(&self, fields: &[Expressed<'_>], user: &str) -> Vec<u8>;
+}
+
+/// What an Idempotency-Key may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyForm {
+    /// A UUID, bare or as a quoted string (decision 19).
+    Uuid,
+    /// A string of structured fields, as the IETF's draft has it; a bare UUID as well.
+    Text,
 }
 
 /// How users are named in a dialect, and so what a mount's `namespace` may be.

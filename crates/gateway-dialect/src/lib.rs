@@ -20,7 +20,9 @@ pub use codec::{
     LOCALE, SECONDS, TEXT, TIME_ZONE, URL, read_birth_date, read_checked, read_nothing, text, write_date,
     write_text,
 };
-pub use dialect::{Decoded, Dialect, Naming, Occasion, Request, Ruling, Site, UnknownFields, refused_names};
+pub use dialect::{
+    Decoded, Dialect, KeyForm, Naming, Occasion, Request, Ruling, Site, UnknownFields, refused_names,
+};
 pub use express::{Expressed, Expression};
 pub use field::{Access, Clear, Field, Mode, ReadOnly, Unset, field};
 pub use json::Json;

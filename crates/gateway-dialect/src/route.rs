@@ -71,6 +71,14 @@ pub enum Action {
     CheckUsername,
     /// Find some by a part of their usernames.
     Suggest,
+    /// List users.
+    List,
+    /// Read the links of one.
+    ReadLinks,
+    /// Link one.
+    Link,
+    /// Take a link from one.
+    Unlink,
 }
 
 impl Action {
@@ -86,13 +94,17 @@ impl Action {
             Self::ReadOrCreate => "read_or_create",
             Self::CheckUsername => "check_username",
             Self::Suggest => "suggest",
+            Self::List => "list",
+            Self::ReadLinks => "read_links",
+            Self::Link => "link",
+            Self::Unlink => "unlink",
         }
     }
 
     /// True where an Idempotency-Key counts: the action may write.
     #[must_use]
     pub const fn writes(self) -> bool {
-        !matches!(self, Self::Read | Self::CheckUsername | Self::Suggest)
+        !matches!(self, Self::Read | Self::CheckUsername | Self::Suggest | Self::List | Self::ReadLinks)
     }
 }
 
@@ -102,7 +114,7 @@ pub struct Route {
     /// The verb.
     pub verb: Verb,
     /// The path below the mount's prefix; a segment in braces stands for any one segment, and there
-    /// are two such at most. Of two rows that fit a path the first counts.
+    /// are three such at most. Of two rows that fit a path the first counts.
     pub template: &'static str,
     /// What it is for.
     pub action: Action,
@@ -123,12 +135,12 @@ pub struct Target<'r> {
 }
 
 /// What stood in the braces of a template, in order.
-type Parameters<'r> = [Option<&'r str>; 2];
+type Parameters<'r> = [Option<&'r str>; 3];
 
 impl<'r> Target<'r> {
     /// A target made up, for requests that came over no wire.
     #[must_use]
-    pub const fn new(route: &'static Route, parameters: [Option<&'r str>; 2]) -> Self {
+    pub const fn new(route: &'static Route, parameters: [Option<&'r str>; 3]) -> Self {
         Self { route, parameters }
     }
 
@@ -194,7 +206,7 @@ pub fn allow(routes: &[Route], template: &str) -> String {
 
 fn matches<'r>(template: &str, path: &'r str) -> Option<Parameters<'r>> {
     let (mut template, mut path) = (template, path);
-    let mut parameters = [None; 2];
+    let mut parameters = [None; 3];
     for parameter in &mut parameters {
         let Some((before, rest)) = split_at_byte(template, b'{') else { break };
         let (_name, after) = split_at_byte(rest, b'}')?;

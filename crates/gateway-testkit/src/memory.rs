@@ -138,6 +138,10 @@ impl State {
 }
 
 impl UserStore for MemoryStore {
+    fn key(&self) -> [u8; 16] {
+        *b"a store for test"
+    }
+
     async fn user(&self, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
         Ok(self.state().user(id))
     }
@@ -150,9 +154,7 @@ impl UserStore for MemoryStore {
     async fn list(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
         let state = self.state();
         let after = |user: &&Arc<User>| page.after.is_none_or(|after| user.id > after);
-        let member = |user: &&Arc<User>| {
-            page.namespace.as_ref().is_none_or(|namespace| user.external_id(namespace).is_some())
-        };
+        let member = |user: &&Arc<User>| page.of.holds(user);
         Ok(state.users.values().flatten().filter(after).filter(member).take(page.limit).cloned().collect())
     }
 

@@ -7,7 +7,8 @@ use gateway_core::{
     Change, Creation, Error, ErrorKind, ExternalId, Link, Locator, Operation, Outcome, Reach, Status,
     StoreError, UniqueKey, User, UserId, UserStore, Write, fold,
 };
-use gateway_dialect::{Answer, Ruling};
+use gateway_dialect::{Answer, Request, Ruling};
+use http::{StatusCode, header};
 use uuid::{NoContext, Uuid};
 
 use crate::{
@@ -43,40 +44,90 @@ impl Executed<'_> {
 impl<S: UserStore> Gateway<S> {
     /// A read: load, render.
     pub(crate) async fn read(&self, visit: &Visit<'_>, operation: &Operation) -> Result<Answer, Error> {
-        let encode = |outcome: &Outcome<'_>| visit.mount.config.dialect.encode(&visit.site, outcome);
         match (operation, visit.site.reach.namespace()) {
-            (Operation::Read(locator), _) => Ok(encode(&Outcome::Found(&*self.load(visit, locator).await?))),
+            (Operation::Read(locator), _) => {
+                self.found(visit, &Outcome::Found(&*self.load(visit, locator).await?))
+            }
+            (Operation::ReadLinks(locator), _) => {
+                self.found(visit, &Outcome::Links(&*self.load(visit, locator).await?))
+            }
+            (Operation::List(query), _) => self.list(visit, query).await,
             (Operation::CheckUsername(name), Some(namespace)) => {
                 let key = UniqueKey::Username(namespace.clone(), fold(name));
                 let taken = self.store.find(&key).await.map_err(store_error)?;
-                Ok(encode(&Outcome::Available(taken.is_none())))
+                Ok(self.encode(visit, &Outcome::Available(taken.is_none())))
             }
             (Operation::Suggest(part, limit), Some(namespace)) => {
                 let found = self.store.suggest(namespace, &fold(part), *limit).await.map_err(store_error)?;
-                Ok(encode(&Outcome::Suggested(&found)))
+                Ok(self.encode(visit, &Outcome::Suggested(&found)))
             }
             (Operation::CheckUsername(_) | Operation::Suggest(..), None) => Err(ErrorKind::NotFound.into()),
             _ => Err(Error::new(ErrorKind::Internal).cause("write_on_read_route")),
         }
     }
 
+    /// The answer of a dialect, with the entity tag of the user that it names (decision 12).
+    pub(crate) fn encode(&self, visit: &Visit<'_>, outcome: &Outcome<'_>) -> Answer {
+        let dialect = &visit.mount.config.dialect;
+        let mut answer = dialect.encode(&visit.site, outcome);
+        if let Some(user) = outcome.user().filter(|_| dialect.has_entity_tags()) {
+            answer.headers.extend(self.tags.tag(user, visit.site.now).header());
+        }
+        answer
+    }
+
+    /// The answer to a read, unless the client has it already.
+    fn found(&self, visit: &Visit<'_>, outcome: &Outcome<'_>) -> Result<Answer, Error> {
+        let answer = self.encode(visit, outcome);
+        match outcome.user() {
+            Some(user) if self.meets(visit, Some(user))? => {
+                let tag = answer.headers.into_iter().filter(|(name, _)| *name == header::ETAG);
+                let hygiene = answer.hygiene;
+                Ok(Answer { headers: tag.collect(), ..Answer::empty(StatusCode::NOT_MODIFIED, hygiene) })
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    /// Holds the request's conditions against its user; true where a read is to be answered with 304.
+    pub(crate) fn meets(&self, visit: &Visit<'_>, user: Option<&User>) -> Result<bool, Error> {
+        if !visit.conditions.are_given() {
+            return Ok(false);
+        }
+        let tag = user.map(|user| self.tags.tag(user, visit.site.now));
+        visit.conditions.check(tag.as_ref())
+    }
+
     /// A write, up to its commit. An operation is executed once: its changes are settled in place.
     pub(crate) async fn execute(
         &self,
         visit: &Visit<'_>,
+        request: &Request<'_>,
         operation: &mut Operation,
     ) -> Result<Executed<'_>, Error> {
         match operation {
             Operation::Create(creation) => self.create(visit, creation).await,
             Operation::ReadOrCreate(creation) => self.read_or_create(visit, creation).await,
-            Operation::Update { user, changes, deferred } => {
-                self.update(visit, user, changes, deferred.take()).await
+            Operation::Replace(creation) => self.replace(visit, request, creation).await,
+            Operation::Revise(locator) => {
+                let (before, turn) = self.load_to_write(visit, locator).await?;
+                let mut changes = visit.mount.config.dialect.revise(&visit.site, request, &before)?;
+                self.update(visit, (before, turn), &mut changes)
             }
+            Operation::Update { user, changes, deferred } => {
+                let loaded = self.load_to_write(visit, user).await?;
+                deferred.take().map_or(Ok(()), Err)?;
+                self.update(visit, loaded, changes)
+            }
+            Operation::Link(locator, link) => self.link(visit, locator, link).await,
+            Operation::Unlink(locator, link) => self.unlink(visit, locator, link).await,
             Operation::Delete(locator) => self.delete(visit, locator).await,
             // On a route that may write, this request does not.
-            Operation::Read(_) | Operation::CheckUsername(_) | Operation::Suggest(..) => {
-                Ok(Executed::unchanged(self.read(visit, operation).await?))
-            }
+            Operation::Read(_)
+            | Operation::ReadLinks(_)
+            | Operation::List(_)
+            | Operation::CheckUsername(_)
+            | Operation::Suggest(..) => Ok(Executed::unchanged(self.read(visit, operation).await?)),
         }
     }
 
@@ -98,7 +149,7 @@ impl<S: UserStore> Gateway<S> {
             return Err(ErrorKind::AlreadyExists.into());
         }
         judged?;
-        let answer = dialect.encode(&visit.site, &Outcome::Created(&user));
+        let answer = self.encode(visit, &Outcome::Created(&user));
         let (id, write) = (Some(user.id), Some(Write::Create(Arc::new(user))));
         Ok(Executed { user: id, write, ..Executed::unchanged(answer) })
     }
@@ -111,27 +162,46 @@ impl<S: UserStore> Gateway<S> {
             _ => None,
         };
         match owner {
-            None => self.create(visit, creation).await,
+            None => {
+                self.meets(visit, None)?;
+                self.create(visit, creation).await
+            }
             // Absent to the legacy dialects, and its name is not free (decision 15).
             Some(user) if user.status == Status::Closed => Err(ErrorKind::NotFound.into()),
             Some(user) => {
-                let answer = visit.mount.config.dialect.encode(&visit.site, &Outcome::Found(&user));
+                let answer = self.found(visit, &Outcome::Found(&user))?;
                 Ok(Executed { user: Some(user.id), ..Executed::unchanged(answer) })
             }
         }
     }
 
-    async fn update(
+    /// PUT: what is there is changed to what the request says, and what is not there is made.
+    async fn replace(
         &self,
         visit: &Visit<'_>,
-        locator: &Locator,
-        changes: &mut Vec<Change>,
-        deferred: Option<Error>,
+        request: &Request<'_>,
+        creation: &Creation,
     ) -> Result<Executed<'_>, Error> {
-        let (before, turn) = self.load_to_write(visit, locator).await?;
-        if let Some(error) = deferred {
-            return Err(error);
+        let locator = creation.id.map_or(Locator::Nobody, Locator::Id);
+        match self.load_to_write(visit, &locator).await {
+            Ok((before, turn)) => {
+                let mut changes = visit.mount.config.dialect.revise(&visit.site, request, &before)?;
+                self.update(visit, (before, turn), &mut changes)
+            }
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                self.meets(visit, None)?;
+                self.create(visit, creation).await
+            }
+            Err(error) => Err(error),
         }
+    }
+
+    fn update<'q>(
+        &self,
+        visit: &Visit<'_>,
+        (before, turn): (Arc<User>, Turn<'q, UserId>),
+        changes: &mut Vec<Change>,
+    ) -> Result<Executed<'q>, Error> {
         let dialect = &visit.mount.config.dialect;
         dialect.settle(&before, changes);
         let plain = visit.mount.webhook().map(|_| changes.clone());
@@ -139,7 +209,9 @@ impl<S: UserStore> Gateway<S> {
         let next = before.changed(changes, visit.site.now).map(Arc::new);
         let after = next.as_ref().unwrap_or(&before);
         dialect.judge(&Ruling { site: &visit.site, before: Some(&before), after, changes })?;
-        let answer = dialect.encode(&visit.site, &Outcome::Updated(after));
+        // Only once all else is well (RFC 9110, 13.2.1).
+        self.meets(visit, Some(&before))?;
+        let answer = self.encode(visit, &Outcome::Updated(after));
         // A request that changes nothing asks nobody (decision 5).
         let question = plain.filter(|_| next.is_some()).map(|plain| question(visit, &before, plain, changes));
         let user = Some(before.id);
@@ -149,7 +221,8 @@ impl<S: UserStore> Gateway<S> {
 
     async fn delete(&self, visit: &Visit<'_>, locator: &Locator) -> Result<Executed<'_>, Error> {
         let (before, turn) = self.load_to_write(visit, locator).await?;
-        let answer = visit.mount.config.dialect.encode(&visit.site, &Outcome::Deleted);
+        self.meets(visit, Some(&before))?;
+        let answer = self.encode(visit, &Outcome::Deleted);
         let namespace = visit.site.reach.namespace();
         let write = match namespace.and_then(|namespace| before.unlinked(namespace, visit.site.now)) {
             Some(after) => Write::Update { before, after: Arc::new(after) },
@@ -160,7 +233,7 @@ impl<S: UserStore> Gateway<S> {
     }
 
     /// A user, once it is this request's turn to write it.
-    async fn load_to_write(
+    pub(crate) async fn load_to_write(
         &self,
         visit: &Visit<'_>,
         locator: &Locator,
@@ -174,7 +247,7 @@ impl<S: UserStore> Gateway<S> {
         Ok((current, turn))
     }
 
-    /// The user that a request names, if its mount sees it; a closed one is absent (decision 15).
+    /// The user that a request names, if its mount shows it.
     async fn load(&self, visit: &Visit<'_>, locator: &Locator) -> Result<Arc<User>, Error> {
         let found = match (locator, visit.site.reach) {
             (Locator::External(external_id), Reach::Namespace(namespace)) => {
@@ -183,11 +256,11 @@ impl<S: UserStore> Gateway<S> {
             (Locator::Id(id), _) => self.store.user(*id).await.map_err(store_error)?,
             (Locator::External(_), Reach::All | Reach::Nobody) | (Locator::Nobody, _) => None,
         };
-        found.filter(|user| shows(visit.site.reach, user)).ok_or_else(|| ErrorKind::NotFound.into())
+        found.filter(|user| visit.shows(user)).ok_or_else(|| ErrorKind::NotFound.into())
     }
 
     /// The user with a link, whether it is shown or not.
-    async fn owner(&self, link: Link) -> Result<Option<Arc<User>>, Error> {
+    pub(crate) async fn owner(&self, link: Link) -> Result<Option<Arc<User>>, Error> {
         self.store.find(&UniqueKey::Link(link)).await.map_err(store_error)
     }
 
@@ -198,7 +271,8 @@ impl<S: UserStore> Gateway<S> {
         let mut user = User::new(id, creation.status, now);
         let mut changes = creation.changes.clone();
         self.vault.seal(id, None, &mut changes)?;
-        user.profile.apply(&changes);
+        user.apply(&changes);
+        user.links.clone_from(&creation.links);
         match visit.site.reach {
             Reach::All => {}
             Reach::Nobody => return Err(ErrorKind::NotFound.into()),
@@ -221,16 +295,6 @@ fn question(visit: &Visit<'_>, before: &User, mut plain: Vec<Change>, settled: &
     let secure = visit.mount.webhook().is_some_and(Webhook::sends_secure);
     let body = visit.mount.config.dialect.question(&visit.site, &plain, secure).into();
     Question { user: before.id, version: before.version, body }
-}
-
-/// Whether a mount shows a user: within its reach, and not closed (decision 15).
-pub(crate) fn shows(reach: &Reach, user: &User) -> bool {
-    let is_within = match reach {
-        Reach::All => true,
-        Reach::Nobody => false,
-        Reach::Namespace(namespace) => user.external_id(namespace).is_some(),
-    };
-    is_within && user.status != Status::Closed
 }
 
 /// A version 7 UUID: new users stand together in the store.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gateway_core::{Caller, Error, ErrorKind, FieldError, LedgerKey, Place, Problem, Reach};
-use gateway_dialect::{Answer, Hygiene};
+use gateway_dialect::{Answer, Hygiene, KeyForm};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -14,6 +14,8 @@ use uuid::Uuid;
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 const HEADER: &str = "Idempotency-Key";
+/// The longest key of a dialect that takes any string, in characters.
+const LONGEST_KEY: u16 = 255;
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A key, and what it was used for.
@@ -25,22 +27,44 @@ pub struct Claim {
     pub fingerprint: [u8; 32],
 }
 
-/// Reads the header: a bare UUID, or the same as a quoted string, once; not nil, not max.
+/// Reads the header, which may be there once.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] with the header's name.
-pub fn key(headers: &HeaderMap) -> Result<Option<Uuid>, Error> {
+pub fn key(headers: &HeaderMap, form: KeyForm) -> Result<Option<Vec<u8>>, Error> {
     let mut values = headers.get_all(KEY).iter();
     let Some(first) = values.next() else { return Ok(None) };
     let text = first.to_str().unwrap_or_default();
+    let (key, problem) = match form {
+        KeyForm::Uuid => (uuid(text), Problem::Uuid),
+        KeyForm::Text => (uuid(text).or_else(|| string(text)), Problem::Length { min: 1, max: LONGEST_KEY }),
+    };
+    match key.filter(|_| values.next().is_none()) {
+        Some(key) => Ok(Some(key)),
+        None => Err(Error::invalid(vec![FieldError { place: Place::Header(HEADER), problem }])),
+    }
+}
+
+/// A bare UUID, or the same as a quoted string; not nil, not max.
+fn uuid(text: &str) -> Option<Vec<u8>> {
     let bare = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     let key = (bare.len() == 36).then(|| Uuid::try_parse(bare).ok()).flatten();
-    match key.filter(|key| values.next().is_none() && !key.is_nil() && !key.is_max()) {
-        Some(key) => Ok(Some(key)),
-        None => {
-            Err(Error::invalid(vec![FieldError { place: Place::Header(HEADER), problem: Problem::Uuid }]))
-        }
+    key.filter(|key| !key.is_nil() && !key.is_max()).map(|key| key.as_bytes().to_vec())
+}
+
+/// A string of RFC 8941, 3.3.3, of 1 to so many characters.
+fn string(text: &str) -> Option<Vec<u8>> {
+    let mut rest = text.strip_prefix('"')?.strip_suffix('"')?.bytes();
+    let mut key = Vec::with_capacity(rest.len());
+    while let Some(byte) = rest.next() {
+        key.push(match byte {
+            b'\\' => rest.next().filter(|byte| matches!(byte, b'"' | b'\\'))?,
+            b'"' => return None,
+            b' '..=b'~' => byte,
+            _ => return None,
+        });
     }
+    (1..=usize::from(LONGEST_KEY)).contains(&key.len()).then_some(key)
 }
 
 /// The ledger key of something in the scope of a client (decision 9), and of the user that its
@@ -62,12 +86,24 @@ pub fn ledger_key(kind: &str, reach: &Reach, caller: &Caller, key: &[u8]) -> Led
     LedgerKey(short)
 }
 
-/// SHA-256 of method, request target and body.
+/// SHA-256 of method, request target and body, and of those headers that a dialect counts in.
 #[must_use]
-pub fn fingerprint(method: &str, target: &str, body: &[u8]) -> [u8; 32] {
+pub fn fingerprint(
+    method: &str,
+    target: &str,
+    counted: (&[HeaderName], &HeaderMap),
+    body: &[u8],
+) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in [method, target] {
         hash.update(part);
+        hash.update([0]);
+    }
+    for name in counted.0 {
+        for value in counted.1.get_all(name) {
+            hash.update(value);
+            hash.update([1]);
+        }
         hash.update([0]);
     }
     hash.update(body);
@@ -131,18 +167,18 @@ mod tests {
     use super::*;
     use gateway_core::Namespace;
 
-    fn parsed(values: &[&str]) -> Option<Option<Uuid>> {
+    fn parsed(values: &[&str]) -> Option<Option<Vec<u8>>> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(HEADER, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
-        key(&headers).ok()
+        key(&headers, KeyForm::Uuid).ok()
     }
 
     #[test]
     fn keys_have_two_forms() {
         let uuid = "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d";
-        let one = Some(Some(Uuid::try_parse(uuid).unwrap()));
+        let one = Some(Some(Uuid::try_parse(uuid).unwrap().as_bytes().to_vec()));
         assert_eq!(parsed(&[]), Some(None));
         for good in [uuid.to_owned(), uuid.to_uppercase(), format!("\"{uuid}\"")] {
             assert_eq!(parsed(&[&good]), one, "{good}");

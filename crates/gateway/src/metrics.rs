@@ -54,7 +54,7 @@ pub(crate) fn operation_name(action: Option<Action>) -> &'static str {
     action.map_or("none", Action::as_str)
 }
 
-const OPERATIONS: usize = 2 + Action::Suggest as usize;
+const OPERATIONS: usize = 2 + Action::Unlink as usize;
 const ENDS: usize = 3 + ErrorKind::Internal as usize;
 
 /// The series of a mount, each looked up by its labels only once.
@@ -195,7 +195,7 @@ mod tests {
         let second = Duration::from_secs(1);
         for (action, ended) in [
             (Some(Action::Create), Ended::Well),
-            (Some(Action::Suggest), Ended::Failed(ErrorKind::Internal)),
+            (Some(Action::Unlink), Ended::Failed(ErrorKind::Internal)),
             (None, Ended::Failed(ErrorKind::NoRoute)),
             (None, Ended::Cancelled),
             (None, Ended::Cancelled),

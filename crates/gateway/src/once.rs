@@ -10,7 +10,7 @@ use gateway_core::{
 use gateway_dialect::{Answer, Occasion, Request};
 
 use crate::{
-    execute::{Executed, shows, store_error},
+    execute::{Executed, store_error},
     idempotency::{Claim, pack, unpack},
     queue::Refused,
     service::Gateway,
@@ -70,7 +70,7 @@ impl<S: UserStore> Gateway<S> {
                 self.count_unknown(visit, &decoded);
             }
             let mut operation = decoded.operation;
-            match self.attempt(visit, &mut operation, claims, &approval, trace).await? {
+            match self.attempt(visit, request, &mut operation, claims, &approval, trace).await? {
                 Round::Done(answer) => return Ok(answer),
                 Round::Stale => {}
                 Round::Claimed => {
@@ -113,7 +113,7 @@ impl<S: UserStore> Gateway<S> {
         if let Some(id) = record.user {
             // A user that was unlinked or closed since is not shown by an answer of before.
             let user = self.store.user(id).await.map_err(store_error)?;
-            user.filter(|user| shows(visit.site.reach, user)).ok_or_else(gone)?;
+            user.filter(|user| visit.shows(user)).ok_or_else(gone)?;
         }
         trace.replayed = true;
         unpack(&answer).map(Some)
@@ -124,12 +124,13 @@ impl<S: UserStore> Gateway<S> {
     async fn attempt(
         &self,
         visit: &Visit<'_>,
+        request: &Request<'_>,
         operation: &mut Operation,
         claims: Claims,
         approval: &Approval,
         trace: &mut Trace<'_>,
     ) -> Result<Round, Error> {
-        let result = match self.execute(visit, operation).await {
+        let result = match self.execute(visit, request, operation).await {
             // With it goes the writer's turn: nothing is held while the webhook is asked.
             Ok(Executed { question: Some(question), .. }) if !approval.covers(&question) => {
                 return Ok(Round::Ask(question));
@@ -140,6 +141,12 @@ impl<S: UserStore> Gateway<S> {
         let result = match (result, &*operation) {
             // The id that the client chose is, or was, another user's: it is never free again.
             (Ok(Round::Stale), Operation::Create(Creation { id: Some(_), .. })) => {
+                Err(ErrorKind::AlreadyExists.into())
+            }
+            // The same, unless somebody else has just made it: that one can be replaced.
+            (Ok(Round::Stale), Operation::Replace(Creation { id: Some(id), .. }))
+                if self.store.user(*id).await.map_err(store_error)?.is_none() =>
+            {
                 Err(ErrorKind::AlreadyExists.into())
             }
             (result, _) => result,

@@ -22,6 +22,7 @@ use crate::{
     live::Live,
     metrics::Metrics,
     mount::Mount,
+    preconditions::TagKey,
     queue::Queues,
     shed::Load,
     vault::Vault,
@@ -48,6 +49,7 @@ pub struct Gateway<S> {
     access: AccessLog,
     ids: Ids,
     pub(crate) vault: Vault,
+    pub(crate) tags: TagKey,
     /// One turn for each Idempotency-Key in flight.
     pub(crate) keys: Queues<LedgerKey>,
     /// One turn for each user being written.
@@ -79,6 +81,7 @@ impl<S: UserStore> Gateway<S> {
     pub fn new(store: S, live: Live, clock: Clock, metrics: Metrics) -> Self {
         let vault = Vault::default();
         Self {
+            tags: TagKey::new(store.key()),
             store,
             live: ArcSwap::from_pointee(live),
             load: Load::default(),

@@ -5,7 +5,7 @@ use std::{net::IpAddr, pin::pin};
 
 use bytes::Bytes;
 use gateway_auth::Presented;
-use gateway_core::{Caller, Error, ErrorKind, Namespace, Reach, UserStore};
+use gateway_core::{Caller, Error, ErrorKind, Namespace, Reach, Status, User, UserStore};
 use gateway_dialect::{Answer, Decoded, Request, Resolution, Site, Target, Verb, allow, resolve};
 use http::Method;
 use hyper::body::Body;
@@ -17,6 +17,7 @@ use crate::{
     idempotency::{self, Claim},
     mount::Mount,
     once::Claims,
+    preconditions::Conditions,
     service::{Arrival, Gateway},
     shed::Place,
     watch::Trace,
@@ -27,8 +28,21 @@ pub(crate) struct Visit<'a> {
     pub(crate) mount: &'a Mount,
     pub(crate) site: Site<'a>,
     pub(crate) target: Target<'a>,
+    pub(crate) conditions: Conditions<'a>,
     /// Whose failures are counted, where they are.
     client: Option<IpAddr>,
+}
+
+impl Visit<'_> {
+    /// Whether its mount shows a user: within its reach, and not closed where that hides it (decision 15).
+    pub(crate) fn shows(&self, user: &User) -> bool {
+        let is_within = match self.site.reach {
+            Reach::All => true,
+            Reach::Nobody => false,
+            Reach::Namespace(namespace) => user.external_id(namespace).is_some(),
+        };
+        is_within && (user.status != Status::Closed || self.mount.config.dialect.shows_closed())
+    }
 }
 
 impl<S: UserStore> Gateway<S> {
@@ -63,7 +77,8 @@ impl<S: UserStore> Gateway<S> {
         let base = config.public_prefix.as_deref().unwrap_or(arrival.prefix);
         let (now, request_id) = (arrival.now, arrival.request_id);
         let site = Site { reach: &reach, unknown_fields: config.unknown_fields, base, now, request_id };
-        let visit = Visit { mount: arrival.mount, site, target, client };
+        let conditions = Conditions::of(head);
+        let visit = Visit { mount: arrival.mount, site, target, conditions, client };
         let result = {
             let work = pin!(self.work(&visit, arrival, &body, trace));
             within(limits.work, work).await
@@ -129,18 +144,19 @@ impl<S: UserStore> Gateway<S> {
             self.count_unknown(visit, &decoded);
             return self.read(visit, &decoded.operation.without_effect()).await;
         }
-        let key = idempotency::key(headers)?;
+        let key = idempotency::key(headers, config.dialect.key_form())?;
         let claim = |kind: &str, key: &[u8], fingerprint| Claim {
             ledger_key: idempotency::ledger_key(kind, visit.site.reach, &caller, key),
             fingerprint,
         };
-        let print = idempotency::fingerprint(method, arrival.target, body);
+        let counted = (config.dialect.fingerprinted(), headers);
+        let print = idempotency::fingerprint(method, arrival.target, counted, body);
         let proof = config.replay_protection.then(|| config.authenticator.proof(headers)).flatten();
         // A signature is used up together with the key it came with.
         let used_with =
-            || idempotency::fingerprint("", "", key.as_ref().map_or(&[][..], |key| key.as_bytes()));
+            || idempotency::fingerprint("", "", (&[], headers), key.as_deref().unwrap_or_default());
         let claims = Claims {
-            key: key.map(|key| claim("key", key.as_bytes(), print)),
+            key: key.as_deref().map(|key| claim("key", key, print)),
             signature: proof.map(|proof| claim("signature", &proof, used_with())),
         };
         // On the heap, so that a read does not carry the state of a write.

@@ -142,6 +142,7 @@ fn weigh(user: &User) -> u64 {
         .map(|(_, value)| match value {
             Value::Text(text) | Value::Document(text) => text.len(),
             Value::Suspensions(list) => list.len() * 64,
+            Value::Links(list) => list.len() * 64,
             Value::Flag(_) | Value::Date(_) | Value::Instant(_) | Value::Point(_) => 0,
         })
         .map(|text| text + size_of::<Value<'_>>() + 8)

@@ -110,6 +110,7 @@ pub(crate) struct Engine {
     /// only as long as no keyspace comes or goes meanwhile (either moves its visible sequence number).
     inventory: Mutex<Marker>,
     sealer: Sealer,
+    key: [u8; 16],
     dir: PathBuf,
     #[cfg(test)]
     pub(crate) fault: Mutex<Option<Fault>>,
@@ -154,6 +155,7 @@ impl Engine {
             users: base(USERS)?,
             keys: base(KEYS)?,
             hours: RwLock::new(hours),
+            key: marker.key(),
             inventory: Mutex::new(marker),
             sealer,
             dir: dir.to_owned(),
@@ -161,6 +163,11 @@ impl Engine {
             #[cfg(test)]
             fault: Mutex::new(None),
         })
+    }
+
+    /// What was made with the store at random, and stays with it.
+    pub(crate) const fn key(&self) -> [u8; 16] {
+        self.key
     }
 
     /// A consistent view of what is committed.

@@ -275,6 +275,10 @@ impl fmt::Debug for EmbeddedStore {
 }
 
 impl UserStore for EmbeddedStore {
+    fn key(&self) -> [u8; 16] {
+        self.shared.engine.key()
+    }
+
     async fn user(&self, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
         match self.shared.cache.get(id) {
             Some(user) => Ok(Some(user)),

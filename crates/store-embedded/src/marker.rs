@@ -9,6 +9,8 @@ use std::{
     path::Path,
 };
 
+use sha2::{Digest as _, Sha256};
+
 use crate::{
     codec::{Reader, Writer},
     error::OpenFault,
@@ -50,6 +52,16 @@ impl Marker {
         let sealer = Sealer::new(store, &checksum_key, encryption_key);
         let check = sealer.seal(CHECK.0, CHECK.1, CHECK.2).map_err(OpenFault::Store)?;
         Ok(Self { store, checksum_key, encrypted: encryption_key.is_some(), check, spaces: Vec::new() })
+    }
+
+    /// A key of the store's own, for what is no secret record: entity tags.
+    pub(crate) fn key(&self) -> [u8; 16] {
+        let mut hash = Sha256::new();
+        for part in [&b"entity tags"[..], &self.store, &self.checksum_key] {
+            hash.update(part);
+        }
+        let digest: [u8; 32] = hash.finalize().into();
+        std::array::from_fn(|at| digest[at])
     }
 
     /// The sealer of this store, if it was created with this key (or without any).

@@ -86,11 +86,7 @@ fn put_user(out: &mut Writer, user: &User, seq: u64) {
     out.u8(user.status as u8);
     out.instant(user.created_at);
     out.instant(user.updated_at);
-    out.number(user.links.len() as u64);
-    for link in &user.links {
-        out.blob(link.namespace.as_str().as_bytes());
-        out.blob(link.external_id.as_str().as_bytes());
-    }
+    put_links(out, &user.links);
     put_suspensions(out, &user.suspensions);
     let stored: Vec<_> = user.profile.stored().collect();
     out.number(stored.len() as u64);
@@ -110,14 +106,26 @@ fn get_user(input: &mut Reader<'_>) -> Option<User> {
         status: Status::from_code(input.u8()?)?,
         created_at: input.instant()?,
         updated_at: input.instant()?,
-        links: input.list(|input| {
-            let namespace = Namespace::parse(input.text()?)?;
-            Some(Link { namespace, external_id: ExternalId::parse(input.text()?)? })
-        })?,
+        links: get_links(input)?,
         suspensions: get_suspensions(input)?,
         profile: Profile::from_stored(
             input.list(|input| Some((Attr::from_code(input.u8()?)?, get_value(input)?)))?,
         ),
+    })
+}
+
+fn put_links(out: &mut Writer, list: &[Link]) {
+    out.number(list.len() as u64);
+    for link in list {
+        out.blob(link.namespace.as_str().as_bytes());
+        out.blob(link.external_id.as_str().as_bytes());
+    }
+}
+
+fn get_links(input: &mut Reader<'_>) -> Option<Vec<Link>> {
+    input.list(|input| {
+        let namespace = Namespace::parse(input.text()?)?;
+        Some(Link { namespace, external_id: ExternalId::parse(input.text()?)? })
     })
 }
 
@@ -171,6 +179,10 @@ fn put_value(out: &mut Writer, value: &Value<'_>) {
             out.u8(6);
             put_suspensions(out, list);
         }
+        Value::Links(list) => {
+            out.u8(7);
+            put_links(out, list);
+        }
     }
 }
 
@@ -186,6 +198,7 @@ fn get_value(input: &mut Reader<'_>) -> Option<Value<'static>> {
         }),
         5 => Value::Document(Cow::Owned(input.text()?.to_owned())),
         6 => Value::Suspensions(Cow::Owned(get_suspensions(input)?)),
+        7 => Value::Links(Cow::Owned(get_links(input)?)),
         _ => return None,
     })
 }

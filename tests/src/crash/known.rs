@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use gateway_core::{
     Attr, Change, Commit, Committed, ExternalId, Guard, LedgerKey, LedgerRecord, Link, Namespace, Page,
-    Status, StoreError, Timestamp, UniqueKey, User, UserId, UserStore as _, Value, Write,
+    Selection, Status, StoreError, Timestamp, UniqueKey, User, UserId, UserStore as _, Value, Write,
 };
 use store_embedded::{EmbeddedStore, OpenError, Options, Scrubbed};
 use tokio::task::JoinSet;
@@ -192,7 +192,8 @@ async fn join(flying: &mut JoinSet<Result<Committed, StoreError>>) {
 }
 
 async fn list(store: &EmbeddedStore, namespace: Option<Namespace>) -> Result<Vec<Arc<User>>, StoreError> {
-    let mut page = Page { after: None, namespace, limit: 1000 };
+    let of = namespace.map_or(Selection::All, Selection::Namespace);
+    let mut page = Page { after: None, of, limit: 1000 };
     let mut all = Vec::new();
     loop {
         let users = store.list(&page).await?;

@@ -3,7 +3,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use gateway_core::{Attr, ExternalId, Link, Namespace, Page, UniqueKey, User, UserId, UserStore as _, fold};
+use gateway_core::{
+    Attr, ExternalId, Link, Namespace, Page, Selection, UniqueKey, User, UserId, UserStore as _, fold,
+};
 use store_embedded::{EmbeddedStore, Options, Scrubbed};
 
 use super::{
@@ -38,7 +40,7 @@ pub(crate) fn check(oracle: &Oracle, data: &Path) {
 }
 
 async fn count(store: &EmbeddedStore) -> u64 {
-    let mut page = Page { after: None, namespace: None, limit: 1000 };
+    let mut page = Page { after: None, of: Selection::All, limit: 1000 };
     let mut count = 0;
     loop {
         let users = store.list(&page).await.unwrap();

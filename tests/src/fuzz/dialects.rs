@@ -187,7 +187,7 @@ fn said_everywhere(changes: &[Change]) {
         let body = dialect.compose(&expression.fields, ID);
         let route = dialect.routes().iter().find(|route| route.action == Action::Update).unwrap();
         let is_in_path = matches!(dialect.naming(), Naming::InPath(_));
-        let parameters = if is_in_path { [Some(PROJECT), Some(ID)] } else { [Some(ID), None] };
+        let parameters = if is_in_path { [Some(PROJECT), Some(ID), None] } else { [Some(ID), None, None] };
         let (target, headers) = (Target::new(route, parameters), &HeaderMap::new());
         let request = Request { target, query: None, headers, body: &body };
         let decoded = at_site(dialect, |site, caller| dialect.decode(site, caller, &request));

@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gateway::{digest as content_digest, idempotency};
-use gateway_dialect::{Answer, Hygiene, Request, Target, json_body};
+use gateway_dialect::{Answer, Hygiene, KeyForm, Request, Target, json_body};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 
@@ -52,7 +52,7 @@ pub(super) fn media(bytes: &[u8]) -> bool {
 fn negotiates(headers: &HeaderMap, has_body: bool) -> bool {
     let dialect = dialects::dialect("jsonapi");
     let route = dialect.routes().iter().find(|route| route.verb.has_body() == has_body).unwrap();
-    let target = Target::new(route, [Some("a"), None]);
+    let target = Target::new(route, [Some("a"), None, None]);
     let request = Request { target, query: None, headers, body: if has_body { b"{}" } else { b"" } };
     dialect.negotiate(&request).is_ok()
 }
@@ -63,9 +63,10 @@ pub(super) fn idempotency_key(bytes: &[u8]) -> bool {
         return false;
     };
     let given: Vec<_> = headers.values().collect();
-    match idempotency::key(&headers) {
+    match idempotency::key(&headers, KeyForm::Uuid) {
         Ok(None) => assert!(given.is_empty()),
         Ok(Some(key)) => {
+            let key = uuid::Uuid::from_slice(&key).unwrap();
             let text = given[0].to_str().unwrap().to_ascii_lowercase();
             assert!(
                 given.len() == 1 && (text == key.to_string() || text == format!("\"{key}\"")),

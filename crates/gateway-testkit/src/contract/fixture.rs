@@ -7,7 +7,7 @@ use std::sync::{
 
 use gateway_core::{
     Attr, Commit, Committed, ExternalId, Guard, LedgerKey, LedgerRecord, Link, Namespace, Page, Profile,
-    Status, Timestamp, UniqueKey, User, UserId, UserStore, Value, Write, fold,
+    Selection, Status, Timestamp, UniqueKey, User, UserId, UserStore, Value, Write, fold,
 };
 
 use super::Start;
@@ -182,7 +182,7 @@ impl<S: UserStore> Fixture<S> {
         after: Option<UserId>,
         limit: usize,
     ) -> Vec<UserId> {
-        ids(&self.page(Page { after, namespace: Some(namespace.clone()), limit }).await)
+        ids(&self.page(Page { after, of: Selection::Namespace(namespace.clone()), limit }).await)
     }
 
     /// Fails unless the user stands exactly so.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway_core::{Namespace, Page, Status, User, UserId, UserStore};
+use gateway_core::{Namespace, Page, Selection, Status, User, UserId, UserStore};
 
 use super::{
     fixture::{Fixture, ids, touch},
@@ -65,7 +65,7 @@ async fn a_limit_of_nothing_lists_nobody<S: UserStore>(fx: Fixture<S>) {
     let namespace = fx.namespace();
     crowd(&fx, &namespace, 2).await;
     assert_eq!(fx.members(&namespace, None, 0).await, []);
-    assert!(fx.page(Page { after: None, namespace: None, limit: 0 }).await.is_empty(), "a list of all");
+    assert!(fx.page(Page { after: None, of: Selection::All, limit: 0 }).await.is_empty(), "a list of all");
 }
 
 async fn a_limit_may_be_beyond_all<S: UserStore>(fx: Fixture<S>) {
@@ -105,7 +105,7 @@ async fn beyond_the_last_id_is_nobody<S: UserStore>(fx: Fixture<S>) {
         assert_eq!(fx.members(&namespace, Some(after), 9).await, []);
     }
     let after = Some(UserId::from_bytes([0xff; 16]));
-    assert!(fx.page(Page { after, namespace: None, limit: 9 }).await.is_empty(), "a list of all");
+    assert!(fx.page(Page { after, of: Selection::All, limit: 9 }).await.is_empty(), "a list of all");
 }
 
 async fn pages_cover_everybody_once<S: UserStore>(fx: Fixture<S>) {
@@ -129,7 +129,7 @@ async fn a_page_lists_users_as_they_stand<S: UserStore>(fx: Fixture<S>) {
     let namespace = fx.namespace();
     let first = fx.create(fx.named("Jane", &[&namespace])).await;
     let second = fx.create(fx.named("Joan", &[&namespace])).await;
-    let page = Page { after: None, namespace: Some(namespace), limit: 9 };
+    let page = Page { after: None, of: Selection::Namespace(namespace), limit: 9 };
     assert_eq!(fx.page(page.clone()).await, [first.clone(), second.clone()]);
     let first = fx.update(&first, |user| touch(user, "new")).await;
     assert_eq!(fx.page(page).await, [first, second]);
@@ -159,7 +159,7 @@ async fn users_of_every_status_are_listed<S: UserStore>(fx: Fixture<S>) {
 
 /// A page of a list of all, which starts where the ids of this fact do.
 fn page_of_all<S>(fx: &Fixture<S>, limit: usize) -> Page {
-    Page { after: Some(fx.first_id()), namespace: None, limit }
+    Page { after: Some(fx.first_id()), of: Selection::All, limit }
 }
 
 async fn a_list_of_all_knows_no_namespace<S: UserStore>(fx: Fixture<S>) {
@@ -177,7 +177,7 @@ async fn a_list_of_all_pages_in_order<S: UserStore>(fx: Fixture<S>) {
         assert_eq!(ids(&fx.page(page_of_all(&fx, limit)).await), all[..limit]);
     }
     for (at, id) in all.iter().enumerate() {
-        let page = Page { after: Some(*id), namespace: None, limit: 6 - at };
+        let page = Page { after: Some(*id), of: Selection::All, limit: 6 - at };
         assert_eq!(ids(&fx.page(page).await), all[at + 1..]);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use gateway_core::{Attr, Commit, Committed, Page, User, UserStore, Value, Write};
+use gateway_core::{Attr, Commit, Committed, Page, Selection, User, UserStore, Value, Write};
 use tokio::{sync::Barrier, task::JoinSet};
 
 use super::{
@@ -225,7 +225,7 @@ async fn a_done_write_is_seen_at_once<S: UserStore>(fx: Fixture<S>) {
         let guard = fx.guard(Some(user.id));
         let done = fx.guarded(Some(Write::Create(user.clone())), &[&guard]).await;
         assert_eq!(done, Committed::Done);
-        let page = Page { after: None, namespace: Some(namespace.clone()), limit: MANY };
+        let page = Page { after: None, of: Selection::Namespace(namespace.clone()), limit: MANY };
         let (store, now, expected, kept) = (fx.store.clone(), fx.now, user.clone(), guard.clone());
         let reader = tokio::spawn(async move {
             let found = store.user(expected.id).await.expect("a read is answered");

@@ -6,8 +6,8 @@ use std::{
 };
 
 use gateway_core::{
-    Attr, Commit, Committed, LedgerKey, LedgerRecord, Page, Profile, StoreError, Timestamp, UniqueKey, User,
-    UserId, UserStore, Value, Write,
+    Attr, Commit, Committed, LedgerKey, LedgerRecord, Page, Profile, Selection, StoreError, Timestamp,
+    UniqueKey, User, UserId, UserStore, Value, Write,
 };
 use gateway_testkit::{contract::Start, memory::MemoryStore};
 
@@ -105,10 +105,14 @@ impl UserStore for Broken {
         Ok(user.filter(|user| !(forgets && forgets_name(user, key))))
     }
 
+    fn key(&self) -> [u8; 16] {
+        self.model.key()
+    }
+
     async fn list(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
         let mut page = page.clone();
         if self.flaw == Flaw::IgnoresTheNamespaceOfAList {
-            page.namespace = None;
+            page.of = Selection::All;
         }
         self.model.list(&page).await
     }

@@ -68,9 +68,9 @@ fn decode(dialect: &dyn Dialect, body: &[u8], now: Timestamp) -> Result<Vec<gate
     let route = update.ok_or_else(|| format!("{} has no updates", dialect.name()))?;
     // Whom the update is for does not matter, but some bodies name the user of their path.
     let parameters = match dialect.naming() {
-        Naming::InPath(_) => [Some(demo::PROJECT), Some(demo::EXTERNAL_ID)],
-        Naming::External => [Some(demo::EXTERNAL_ID), None],
-        Naming::Canonical => [Some(named(body).unwrap_or(demo::USER)), None],
+        Naming::InPath(_) => [Some(demo::PROJECT), Some(demo::EXTERNAL_ID), None],
+        Naming::External => [Some(demo::EXTERNAL_ID), None, None],
+        Naming::Canonical => [Some(named(body).unwrap_or(demo::USER)), None, None],
     };
     let reach = Namespace::parse(demo::PROJECT).map_or(Reach::All, Reach::Namespace);
     let site = Site { reach: &reach, unknown_fields: UnknownFields::Ignore, base: "", now, request_id: "" };
@@ -117,6 +117,7 @@ fn shown(value: &Value<'_>) -> String {
         Value::Point(point) => format!("{} E, {} N", point.longitude, point.latitude),
         Value::Document(json) => json.to_string(),
         Value::Suspensions(list) => format!("{} suspensions", list.len()),
+        Value::Links(list) => format!("{} links", list.len()),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::{borrow::Cow, ops::Bound, sync::Arc};
 
 use fjall::Readable as _;
-use gateway_core::{LedgerRecord, Namespace, Page, Status, StoreError, UniqueKey, User, UserId};
+use gateway_core::{LedgerRecord, Namespace, Page, Selection, Status, StoreError, UniqueKey, User, UserId};
 
 use super::{Engine, Place, SEQ, Stamp, fault};
 use crate::{
@@ -91,9 +91,8 @@ impl<'a> View<'a> {
     }
 
     pub(crate) fn list(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
-        match &page.namespace {
-            None => self.list_all(page),
-            Some(namespace) => {
+        match &page.of {
+            Selection::Namespace(namespace) => {
                 let (after, end) = index::member_bounds(namespace, page.after);
                 let bounds = (Bound::Excluded(after), Bound::Excluded(end));
                 let mut users = Vec::new();
@@ -107,6 +106,7 @@ impl<'a> View<'a> {
                 }
                 Ok(users)
             }
+            of => self.list_all(page, of),
         }
     }
 
@@ -154,7 +154,7 @@ impl<'a> View<'a> {
         Ok(users)
     }
 
-    fn list_all(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
+    fn list_all(&self, page: &Page, of: &Selection) -> Result<Vec<Arc<User>>, StoreError> {
         let after = page.after.map_or(Bound::Unbounded, |id| Bound::Excluded(*id.as_bytes()));
         let mut users = Vec::new();
         let mut items = self.snapshot.range(&self.engine.users, (after, Bound::Unbounded));
@@ -162,7 +162,7 @@ impl<'a> View<'a> {
             let Some(item) = items.next() else { break };
             let (key, sealed) = item.into_inner().map_err(fault)?;
             let plain = self.unseal(Place::Users, &key, &sealed)?;
-            users.extend(decode_user(&plain)?.live());
+            users.extend(decode_user(&plain)?.live().filter(|user| of.holds(user)));
         }
         Ok(users)
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use gateway_core::{Page, UserStore as _};
+use gateway_core::{Page, Selection, UserStore as _};
 
 use super::*;
 use crate::BackupError;
@@ -34,7 +34,7 @@ fn keyed(bench: &Bench) -> Options {
 }
 
 async fn check(bench: &Bench, store: &EmbeddedStore) {
-    let page = Page { after: None, namespace: Some(space("a")), limit: 100 };
+    let page = Page { after: None, of: Selection::Namespace(space("a")), limit: 100 };
     assert_eq!(store.list(&page).await.unwrap(), (1..20).map(user).collect::<Vec<_>>());
     assert_eq!(store.user(id(20)).await.unwrap(), None);
     assert_eq!(store.commit(bench.create(&user(20))).await.unwrap(), Committed::Stale, "the tombstone");

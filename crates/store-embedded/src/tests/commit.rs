@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use gateway_core::{Page, UserStore as _};
+use gateway_core::{Page, Selection, UserStore as _};
 
 use super::*;
 
@@ -118,7 +118,8 @@ async fn lists_are_in_order_of_ids_by_namespace_or_all() {
         (Some("c"), None, 10, vec![]),
         (None, None, 0, vec![]),
     ] {
-        let page = Page { after: after.map(id), namespace: namespace.map(space), limit };
+        let of = namespace.map_or(Selection::All, |name| Selection::Namespace(space(name)));
+        let page = Page { after: after.map(id), of, limit };
         let listed: Vec<_> = store.list(&page).await.unwrap().iter().map(|user| user.id).collect();
         assert_eq!(listed, expected.into_iter().map(id).collect::<Vec<_>>(), "{page:?}");
     }

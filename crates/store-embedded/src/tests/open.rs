@@ -361,7 +361,7 @@ async fn a_damaged_record_is_never_given_out_nor_built_upon() {
     let damaged = |result: Result<_, StoreError>| matches!(result, Err(StoreError::Damaged(_)));
     assert!(damaged(store.user(one.id).await.map(drop)));
     assert!(damaged(store.find(&link_key("a", "1")).await.map(drop)));
-    let page = gateway_core::Page { after: None, namespace: None, limit: 10 };
+    let page = gateway_core::Page { after: None, of: gateway_core::Selection::All, limit: 10 };
     assert!(damaged(store.list(&page).await.map(drop)));
     let changed = with(&one, Attr::City, "Ghent");
     assert!(damaged(store.commit(bench.update(&one, &changed)).await.map(drop)));
