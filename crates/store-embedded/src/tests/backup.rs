@@ -20,8 +20,8 @@ async fn backed_up(options: impl Fn(&Bench) -> Options) -> (Bench, PathBuf) {
     done(&store, bench.delete(&user(20))).await;
     let backup = bench.path().join("backup");
     let told = store.backup(&backup, |_| true).unwrap();
-    // 20 users, 19 links and memberships, 20 ledger rows, the batch number.
-    assert_eq!((told.batch, told.records), (21, 20 + 2 * 19 + 20 + 1));
+    // 20 users, 19 links, memberships and statuses, 20 ledger rows, the batch number.
+    assert_eq!((told.batch, told.records), (21, 20 + 3 * 19 + 20 + 1));
     (bench, backup)
 }
 
