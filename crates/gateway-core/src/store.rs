@@ -149,8 +149,7 @@ impl Selection {
     #[must_use]
     pub fn of(user: &User) -> Vec<Self> {
         let folded = |attr| user.profile.text(attr).map(fold);
-        let mut all: Vec<_> =
-            user.links.iter().map(|link| Self::Namespace(link.namespace.clone())).collect();
+        let mut all: Vec<_> = user.links.iter().map(|link| Self::Namespace(link.namespace.clone())).collect();
         all.extend(folded(Attr::Email).map(Self::Email));
         all.extend(folded(Attr::Username).map(Self::Username));
         all.push(Self::Status(user.status));
@@ -290,7 +289,13 @@ mod tests {
     use crate::{Change, ExternalId, Link, Suspension, Value};
 
     /// A user in any of these respects.
-    fn user(email: Option<&str>, name: Option<&str>, spaces: &[&str], status: Status, suspended: bool) -> User {
+    fn user(
+        email: Option<&str>,
+        name: Option<&str>,
+        spaces: &[&str],
+        status: Status,
+        suspended: bool,
+    ) -> User {
         let mut user = User::new(UserId::from_bytes([7; 16]), status, Timestamp::UNIX_EPOCH);
         let link = |space: &&str| Link {
             namespace: Namespace::parse(space).unwrap(),

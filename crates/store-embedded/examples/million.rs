@@ -161,7 +161,8 @@ fn pages(dir: &str) {
     let (store, runtime) = (open(dir), runtime());
     let partner = Selection::Namespace(Namespace::parse("partner").unwrap());
     let (email, status) = (Selection::Email(SHARED.into()), Selection::Status(Status::PendingCompliance));
-    for (name, of) in [("all", Selection::All), ("namespace", partner), ("e-mail", email), ("status", status)] {
+    for (name, of) in [("all", Selection::All), ("namespace", partner), ("e-mail", email), ("status", status)]
+    {
         for place in ["first", "middle"] {
             let (mut times, spent) = (Vec::new(), cpu());
             for count in 0..PAGES as u64 {

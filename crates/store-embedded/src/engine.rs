@@ -93,6 +93,11 @@ impl Rows {
         self.0.is_empty()
     }
 
+    #[cfg(test)]
+    pub(crate) fn count(&self, place: Place) -> usize {
+        self.0.keys().filter(|(own, _)| *own == place).count()
+    }
+
     pub(crate) fn remove(&mut self, place: Place, key: Vec<u8>) {
         self.0.insert((place, key), None);
     }

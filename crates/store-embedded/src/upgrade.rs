@@ -1,8 +1,9 @@
 //! The store of an older release, brought up to date: the rows behind lists, made from the users.
 //!
-//! First the marker says that this was begun: no older release takes the store from then on, and writes
-//! users without their rows. Each batch says how far it came. So a process that ends in between is
-//! followed by one that goes on where it ended. Last the marker says that every user has its rows.
+//! First all users are read: a store with a damaged one is left to the older release. Then the marker says
+//! that the upgrade was begun: no older release takes the store from then on, and writes users without
+//! their rows. Each batch says how far it came, so that the next opening goes on where this one was cut
+//! short. Last the marker says that every user has its rows.
 
 use gateway_core::{Selection, StoreError, User, UserId};
 
@@ -26,9 +27,22 @@ pub(crate) fn run(shared: &Shared) -> Result<(), OpenFault> {
     if engine.lists() == Lists::Whole {
         return Ok(());
     }
-    engine.set_lists(Lists::Begun)?;
+    tracing::info!("the store is of an older release: making its index of lists");
+    if engine.lists() == Lists::Absent {
+        engine.view().stored(None).try_for_each(|stored| stored.map(drop)).map_err(OpenFault::Store)?;
+        engine.set_lists(Lists::Begun)?;
+    }
+    let records = make(shared)?;
+    shared.mark.sync()?;
+    engine.set_lists(Lists::Whole)?;
+    tracing::info!(records, "the index of lists is made");
+    Ok(())
+}
+
+/// Makes the rows of all users behind the last one that has them; how many those were.
+fn make(shared: &Shared) -> Result<usize, OpenFault> {
+    let engine = &shared.engine;
     let mut after = engine.view().listed().map_err(OpenFault::Store)?;
-    tracing::info!(goes_on = after.is_some(), "the store is of an older release: making its index of lists");
     let (mut seq, mut records) = (shared.mark.acked(), 0);
     loop {
         let found: Result<Vec<_>, _> = engine.view().stored(after).take(BATCH).collect();
@@ -40,13 +54,9 @@ pub(crate) fn run(shared: &Shared) -> Result<(), OpenFault> {
         records += found.len();
         match last {
             Some(_) => after = last,
-            None => break,
+            None => return Ok(records),
         }
     }
-    shared.mark.sync()?;
-    engine.set_lists(Lists::Whole)?;
-    tracing::info!(records, "the index of lists is made");
-    Ok(())
 }
 
 /// A batch: the rows of some users, and after which one the next goes on.

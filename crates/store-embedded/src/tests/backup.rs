@@ -57,9 +57,13 @@ async fn a_restored_store_is_the_store_of_that_moment_and_goes_on() {
             names.collect::<std::collections::BTreeSet<_>>()
         };
         assert_eq!(names(&dir), names(&bench.path().join("data")), "and no leftovers");
+        let key = EmbeddedStore::open(&bench.path().join("data"), options(&bench)).unwrap().key();
+        assert_ne!(key, EmbeddedStore::open(Bench::new().path(), options(&bench)).unwrap().key());
         for _ in 0..2 {
             let store = EmbeddedStore::open(&dir, options(&bench)).unwrap();
             check(&bench, &store).await;
+            check_lists(&store).await;
+            assert_eq!(store.key(), key, "entity tags go on to hold");
             assert_eq!(store.scrub().unwrap().damaged, 0);
         }
         let store = EmbeddedStore::open(&dir, options(&bench)).unwrap();
