@@ -7,10 +7,11 @@ use std::{borrow::Cow, ops::Bound, sync::Arc};
 use fjall::Readable as _;
 use gateway_core::{LedgerRecord, Namespace, Page, Selection, Status, StoreError, UniqueKey, User, UserId};
 
-use super::{Engine, Place, SEQ, Stamp, fault};
+use super::{Engine, LISTED, Place, SEQ, Stamp, fault};
 use crate::{
     index,
     ledger::Row,
+    marker::Lists,
     record::{self, Stored},
 };
 
@@ -91,23 +92,46 @@ impl<'a> View<'a> {
     }
 
     pub(crate) fn list(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
-        match &page.of {
-            Selection::Namespace(namespace) => {
-                let (after, end) = index::member_bounds(namespace, page.after);
-                let bounds = (Bound::Excluded(after), Bound::Excluded(end));
-                let mut users = Vec::new();
-                for item in self.snapshot.range(&self.engine.keys, bounds).take(page.limit) {
-                    let (key, sealed) = item.into_inner().map_err(fault)?;
-                    self.unseal(Place::Keys, &key, &sealed)?;
-                    let id = index::member_id(&key).ok_or(StoreError::Damaged("index row"))?;
-                    let user = self.user(id)?.and_then(Stored::live);
-                    let user = user.filter(|user| user.external_id(namespace).is_some());
-                    users.push(user.ok_or(StoreError::Damaged("index row without its user"))?);
-                }
-                Ok(users)
-            }
-            of => self.list_all(page, of),
+        let Some(selection) = index::selection(&page.of, &self.engine.sealer) else {
+            return self.list_all(page);
+        };
+        let (after, end) = index::selected_bounds(&selection, page.after);
+        let bounds = (Bound::Excluded(after), Bound::Included(end));
+        let mut users = Vec::new();
+        for item in self.snapshot.range(&self.engine.keys, bounds).take(page.limit) {
+            let (key, sealed) = item.into_inner().map_err(fault)?;
+            self.unseal(Place::Keys, &key, &sealed)?;
+            let id = index::selected_id(&key).ok_or(StoreError::Damaged("index row"))?;
+            let user = self.user(id)?.and_then(Stored::live).filter(|user| page.of.holds(user));
+            users.push(user.ok_or(StoreError::Damaged("index row without its user"))?);
         }
+        Ok(users)
+    }
+
+    fn list_all(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
+        let live = |stored: Result<Stored, StoreError>| stored.map(Stored::live).transpose();
+        self.stored(page.after).filter_map(live).take(page.limit).collect()
+    }
+
+    /// Everything that stands under ids after this one, in their order.
+    pub(crate) fn stored(
+        &self,
+        after: Option<UserId>,
+    ) -> impl Iterator<Item = Result<Stored, StoreError>> + use<'_, 'a> {
+        let after = after.map_or(Bound::Unbounded, |id| Bound::Excluded(*id.as_bytes()));
+        self.snapshot.range(&self.engine.users, (after, Bound::Unbounded)).map(|item| {
+            let (key, sealed) = item.into_inner().map_err(fault)?;
+            decode_user(&*self.unseal(Place::Users, &key, &sealed)?)
+        })
+    }
+
+    /// The last user whose rows an upgrade has made.
+    pub(crate) fn listed(&self) -> Result<Option<UserId>, StoreError> {
+        let Some(plain) = self.get(Place::Meta, LISTED)? else {
+            return Ok(None);
+        };
+        let id = plain.as_slice().try_into().map(UserId::from_bytes);
+        id.map(Some).ok().ok_or(StoreError::Damaged("how far an upgrade came"))
     }
 
     /// Users whose names begin with a part, then those whose names only hold it; by the index alone,
@@ -154,19 +178,6 @@ impl<'a> View<'a> {
         Ok(users)
     }
 
-    fn list_all(&self, page: &Page, of: &Selection) -> Result<Vec<Arc<User>>, StoreError> {
-        let after = page.after.map_or(Bound::Unbounded, |id| Bound::Excluded(*id.as_bytes()));
-        let mut users = Vec::new();
-        let mut items = self.snapshot.range(&self.engine.users, (after, Bound::Unbounded));
-        while users.len() < page.limit {
-            let Some(item) = items.next() else { break };
-            let (key, sealed) = item.into_inner().map_err(fault)?;
-            let plain = self.unseal(Place::Users, &key, &sealed)?;
-            users.extend(decode_user(&plain)?.live().filter(|user| of.holds(user)));
-        }
-        Ok(users)
-    }
-
     /// Unseals and decodes up to so many records of a keyspace, for nothing but to see whether it can be
     /// done.
     pub(crate) fn check(&self, place: Place, after: &[u8], limit: usize) -> Result<Checked, StoreError> {
@@ -174,12 +185,13 @@ impl<'a> View<'a> {
             return Ok(Checked::default());
         };
         let mut checked = Checked::default();
+        let has_rows = self.engine.lists() == Lists::Whole;
         let bounds = (Bound::Excluded(after), Bound::Unbounded);
         for item in self.snapshot.range::<&[u8], _>(&keyspace, bounds).take(limit) {
             let (key, sealed) = item.into_inner().map_err(fault)?;
             let whole = self.unseal(place, &key, &sealed).is_ok_and(|plain| match place {
                 Place::Meta | Place::Keys => true,
-                Place::Users => Stored::decode(&plain).is_some(),
+                Place::Users => Stored::decode(&plain).is_some_and(|user| !has_rows || self.is_listed(&user)),
                 Place::Hour(_) => record::decode_ledger(&plain).is_some(),
             });
             checked.records += 1;
@@ -187,6 +199,15 @@ impl<'a> View<'a> {
             checked.last = Some(key.to_vec());
         }
         Ok(checked)
+    }
+
+    /// Whether a user has its row in each selection: where one is missing, a list would pass the user over.
+    fn is_listed(&self, stored: &Stored) -> bool {
+        let Stored::Live(user) = stored else {
+            return true;
+        };
+        let keys = self.engine.selected_keys(&Selection::of(user), user.id);
+        keys.iter().all(|key| self.get(Place::Keys, key).is_ok_and(|row| row.is_some()))
     }
 
     fn get(&self, place: Place, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
