@@ -15,6 +15,8 @@ pub mod patch;
 mod problem;
 mod query;
 mod rules;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::{borrow::Cow, sync::Arc};
@@ -146,9 +148,6 @@ impl Dialect for Rest {
             let plain = serde_json::to_value(&present)
                 .map_err(|error| Error::new(ErrorKind::Internal).source(error))?;
             let patched = from_value(patch::run(plain, &patch::read(request.body)?)?);
-            if patched.get(SECRET).is_some() {
-                return Err(document::bad(format!("/{SECRET}"), Problem::Path));
-            }
             return document::difference(site, &present, patched, Source::Patch);
         }
         let mut sent = document::object(request.body)?;
