@@ -6,7 +6,7 @@
 //! In targets, headers, bodies and answers `$ID` is an id that only this case uses, `$USER` a UUID of
 //! the same kind (`$USER(upper)` in upper case), `$DATE(-18y+1d)` a date relative to today (UTC),
 //! `$REPEAT(x,101)` a repetition. In answers `$UUID` stands for any UUID in lower case, `$SECONDS` for
-//! any instant in whole seconds, `$FOUR_DIGITS` for a number.
+//! any instant in whole seconds, `$MILLISECONDS` for one in milliseconds, `$FOUR_DIGITS` for a number.
 
 mod credential;
 mod pattern;
