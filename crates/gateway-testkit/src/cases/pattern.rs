@@ -100,6 +100,7 @@ pub fn generalize(text: &str, id: &str) -> String {
         if is_clock && has_shape(rest, milliseconds) {
             out.push_str(instant);
             rest = &rest[milliseconds.len()..];
+            continue 'text;
         }
         for (token, shape) in &TOKENS[..2] {
             if has_shape(rest, shape) {
