@@ -22,6 +22,9 @@ use gateway_core::{
 use store_embedded::{EmbeddedStore, Options};
 use time::macros::utc_datetime;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const NOW: Timestamp = utc_datetime!(2026-03-01 10:30);
 const FEW: u64 = 10_000;
 const WRITERS: u64 = 1024;
@@ -199,7 +202,7 @@ fn creation(number: u64) -> Commit {
     let mut user = User::new(id(number), status, NOW);
     user.links.push(link(number));
     let own = format!("jane.doe.{number}@example.com");
-    let email = if number % 50 == 0 { SHARED.to_owned() } else { own };
+    let email = if number.is_multiple_of(50) { SHARED.to_owned() } else { own };
     let text = |attr, text: &str| Change::set(attr, Value::text(text));
     let user = user.changed(
         &[

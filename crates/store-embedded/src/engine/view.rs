@@ -37,23 +37,16 @@ impl<'a> View<'a> {
 
     /// The last batch in here; 0 before the first.
     pub(crate) fn seq(&self) -> Result<u64, StoreError> {
-        let Some(plain) = self.get(Place::Meta, SEQ)? else {
-            return Ok(0);
-        };
-        Stamp::decode(&plain).map(|stamp| stamp.seq).ok_or(StoreError::Damaged("batch number"))
+        let stamp = self.get(Place::Meta, SEQ, Stamp::decode)?;
+        Ok(stamp.map_or(0, |stamp| stamp.seq))
     }
 
     pub(crate) fn user(&self, id: UserId) -> Result<Option<Stored>, StoreError> {
-        let plain = self.get(Place::Users, id.as_bytes())?;
-        plain.map(|plain| decode_user(&plain)).transpose()
+        self.get(Place::Users, id.as_bytes(), Stored::decode)
     }
 
     pub(crate) fn owner(&self, key: &UniqueKey) -> Result<Option<UserId>, StoreError> {
-        let Some(plain) = self.get(Place::Keys, &index::owner_key(key))? else {
-            return Ok(None);
-        };
-        let id = plain.as_slice().try_into().map(UserId::from_bytes);
-        id.map(Some).ok().ok_or(StoreError::Damaged("index row"))
+        self.get(Place::Keys, &index::owner_key(key), user_id)
     }
 
     /// The user with a unique key: index and user from this one view.
@@ -70,10 +63,8 @@ impl<'a> View<'a> {
     /// `None` where the row's hour was dropped.
     pub(crate) fn ledger(&self, row: Row) -> Result<Option<LedgerRecord>, StoreError> {
         let place = Place::Hour(row.hour());
-        match self.get(place, &row.encode())? {
-            Some(plain) => {
-                record::decode_ledger(&plain).map(Some).ok_or(StoreError::Damaged("ledger record"))
-            }
+        match self.get(place, &row.encode(), record::decode_ledger)? {
+            Some(record) => Ok(Some(record)),
             None if self.engine.keyspace(place).is_none() => Ok(None),
             None => Err(StoreError::Damaged("ledger record missing")),
         }
@@ -121,17 +112,13 @@ impl<'a> View<'a> {
         let after = after.map_or(Bound::Unbounded, |id| Bound::Excluded(*id.as_bytes()));
         self.snapshot.range(&self.engine.users, (after, Bound::Unbounded)).map(|item| {
             let (key, sealed) = item.into_inner().map_err(fault)?;
-            decode_user(&*self.unseal(Place::Users, &key, &sealed)?)
+            Stored::decode(&self.unseal(Place::Users, &key, &sealed)?).ok_or_else(|| damaged(Place::Users))
         })
     }
 
     /// The last user whose rows an upgrade has made.
     pub(crate) fn listed(&self) -> Result<Option<UserId>, StoreError> {
-        let Some(plain) = self.get(Place::Meta, LISTED)? else {
-            return Ok(None);
-        };
-        let id = plain.as_slice().try_into().map(UserId::from_bytes);
-        id.map(Some).ok().ok_or(StoreError::Damaged("how far an upgrade came"))
+        self.get(Place::Meta, LISTED, user_id)
     }
 
     /// Users whose names begin with a part, then those whose names only hold it; by the index alone,
@@ -170,8 +157,8 @@ impl<'a> View<'a> {
                 continue;
             }
             let plain = self.unseal(Place::Keys, &key, &sealed)?;
-            let id = (*plain).try_into().map(UserId::from_bytes);
-            let user = self.user(id.ok().ok_or(StoreError::Damaged("index row"))?)?.and_then(Stored::live);
+            let id = user_id(&plain).ok_or(StoreError::Damaged("index row"))?;
+            let user = self.user(id)?.and_then(Stored::live);
             let user = user.ok_or(StoreError::Damaged("index row without its user"))?;
             users.extend(Some(user).filter(|user| user.status != Status::Closed));
         }
@@ -207,15 +194,23 @@ impl<'a> View<'a> {
             return true;
         };
         let keys = self.engine.selected_keys(&Selection::of(user), user.id);
-        keys.iter().all(|key| self.get(Place::Keys, key).is_ok_and(|row| row.is_some()))
+        keys.iter().all(|key| self.get(Place::Keys, key, |_row| Some(())).is_ok_and(|row| row.is_some()))
     }
 
-    fn get(&self, place: Place, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    fn get<T>(
+        &self,
+        place: Place,
+        key: &[u8],
+        decode: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
         let Some(keyspace) = self.engine.keyspace(place) else {
             return Ok(None);
         };
-        let sealed = self.snapshot.get(&keyspace, key).map_err(fault)?;
-        sealed.map(|sealed| self.unseal(place, key, &sealed).map(Cow::into_owned)).transpose()
+        let Some(sealed) = self.snapshot.get(&keyspace, key).map_err(fault)? else {
+            return Ok(None);
+        };
+        let plain = self.unseal(place, key, &sealed)?;
+        decode(&plain).map(Some).ok_or_else(|| damaged(place))
     }
 
     fn unseal<'b>(&self, place: Place, key: &[u8], sealed: &'b [u8]) -> Result<Cow<'b, [u8]>, StoreError> {
@@ -234,6 +229,6 @@ pub(super) fn damaged(place: Place) -> StoreError {
     })
 }
 
-fn decode_user(plain: &[u8]) -> Result<Stored, StoreError> {
-    Stored::decode(plain).ok_or(StoreError::Damaged("user"))
+fn user_id(plain: &[u8]) -> Option<UserId> {
+    plain.try_into().map(UserId::from_bytes).ok()
 }
