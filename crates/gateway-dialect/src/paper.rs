@@ -63,6 +63,8 @@ pub struct Description {
     pub error: Option<Named>,
     /// What else can go wrong, beside what can in every dialect.
     pub errors: Vec<Error>,
+    /// Whether a replacement makes the user where there is none.
+    pub creates: bool,
     /// The scopes that a token must have.
     pub scopes: Vec<&'static str>,
 }
