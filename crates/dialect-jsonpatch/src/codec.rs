@@ -16,17 +16,17 @@ pub(crate) const US: &str = "US";
 pub(crate) const UPPER_COUNTRY: Codec =
     Codec::new("upper-country", "ISO 3166-1 alpha-2 code, upper case", read_country, write_text)
         .chars(2, 2)
-        .described(|_, _| schema::one_of(regions::countries()));
+        .described(|_, _| schema::shared("Country", schema::one_of(regions::countries())));
 /// An ISO 639-1 code, in upper case only.
 pub(crate) const UPPER_LANGUAGE: Codec =
     Codec::new("upper-language", "ISO 639-1 code, upper case", read_language, write_text)
         .chars(2, 2)
-        .described(|_, _| schema::one_of(regions::languages()));
+        .described(|_, _| schema::shared("Language", schema::one_of(regions::languages())));
 /// A US state, by its USPS code.
 pub(crate) const STATE: Codec =
     Codec::new("us-state", "US state code, upper case", read_state, write_text)
         .chars(2, 2)
-        .described(|_, _| schema::one_of(regions::regions_of(US)));
+        .described(|_, _| schema::shared("State", schema::one_of(regions::regions_of(US))));
 /// A postal code, in upper case; what form it has in the US is judged with the country.
 pub(crate) const ZIP: Codec = Codec::new("zip", "postal code", read_zip, write_text).chars(1, 20).described(zip);
 /// The +4 of a ZIP code.

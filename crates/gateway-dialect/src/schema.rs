@@ -73,7 +73,9 @@ pub(crate) fn locale(codec: &Codec, side: Side) -> Schema {
 }
 
 pub(crate) fn time_zone(_: &Codec, _: Side) -> Schema {
-    one_of(check::time_zones())
+    let mut names: Vec<_> = check::time_zones().collect();
+    names.sort_unstable();
+    shared("TimeZone", one_of(names.into_iter()))
 }
 
 pub(crate) fn email(codec: &Codec, side: Side) -> Schema {
@@ -83,9 +85,18 @@ pub(crate) fn email(codec: &Codec, side: Side) -> Schema {
 /// Taken in either case, answered in upper case.
 pub(crate) fn country(_: &Codec, side: Side) -> Schema {
     match side {
-        Side::Answered => one_of(regions::countries()),
-        Side::Sent(_) => json!({"type": "string", "pattern": in_any_case(regions::countries())}),
+        Side::Answered => shared("Country", one_of(regions::countries())),
+        Side::Sent(_) => {
+            let codes = in_any_case(regions::countries());
+            shared("CountryInAnyCase", json!({"type": "string", "pattern": codes}))
+        }
     }
+}
+
+/// A long list that many fields have in common: documents hold it once, under this name.
+#[must_use]
+pub fn shared(name: &str, schema: Schema) -> Schema {
+    with(schema, "$anchor", name)
 }
 
 /// The pattern of codes in either case.
@@ -177,7 +188,7 @@ pub fn object<const N: usize>(members: [(&str, Schema); N]) -> Schema {
 #[must_use]
 pub fn nullable(schema: Schema) -> Schema {
     match schema.get("type") {
-        Some(Schema::String(kind)) if schema.get("enum").is_none() && schema.get("not").is_none() => {
+        Some(Schema::String(kind)) if ["enum", "not", "$anchor"].iter().all(|word| schema.get(word).is_none()) => {
             let kinds = json!([kind, "null"]);
             with(schema, "type", kinds)
         }

@@ -14,8 +14,29 @@ pub(super) struct Components {
 impl Components {
     /// A reference to a schema by its name.
     pub(super) fn schema(&mut self, (name, schema): &Named) -> Value {
-        self.schemas.entry(*name).or_insert_with(|| schema.clone());
+        if !self.schemas.contains_key(*name) {
+            let mut schema = schema.clone();
+            self.lift(&mut schema);
+            self.schemas.insert((*name).to_owned(), schema);
+        }
         json!({"$ref": format!("#/components/schemas/{name}")})
+    }
+
+    /// Gives the long lists of codes a place of their own: the parts of a schema that have an `$anchor`.
+    pub(super) fn lift(&mut self, schema: &mut Value) {
+        match schema {
+            Value::Array(parts) => parts.iter_mut().for_each(|part| self.lift(part)),
+            Value::Object(words) => {
+                words.values_mut().for_each(|word| self.lift(word));
+                let Some(Value::String(name)) = words.shift_remove("$anchor") else { return };
+                let description = words.shift_remove("description");
+                let list = Value::Object(std::mem::take(words));
+                self.schemas.entry(&name).or_insert(list);
+                words.insert("$ref".to_owned(), format!("#/components/schemas/{name}").into());
+                words.extend(description.map(|description| ("description".to_owned(), description)));
+            }
+            _ => {}
+        }
     }
 
     /// A reference to a header of answers.
@@ -32,10 +53,10 @@ impl Components {
     }
 }
 
-/// What is demanded of a request: all schemes together, with these scopes.
-pub(super) fn requirement(manner: &Manner, scopes: &[&str]) -> Value {
+/// What is demanded of a request: all schemes together.
+pub(super) fn requirement(manner: &Manner) -> Value {
     let names: Map<_, _> = match schemes(manner) {
-        Value::Object(schemes) => schemes.into_iter().map(|(name, _)| (name, json!(scopes))).collect(),
+        Value::Object(schemes) => schemes.into_iter().map(|(name, _)| (name, json!([]))).collect(),
         _ => Map::new(),
     };
     Value::Object(names)

@@ -68,6 +68,7 @@ fn info(mount: &MountConfig) -> Value {
              name twice, no U+0000, at most 64 levels and 1,024 members.",
             mount.max_body_bytes
         ),
+        "contact": {"name": "The operator of this gateway"},
         "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
     })
 }

@@ -27,24 +27,31 @@ pub(super) fn describe(
 ) -> Value {
     let paper = Paper { route, site, user: sample.user() };
     let description = mount.dialect.describe(&paper);
-    let (manner, scopes) = (mount.authenticator.manner(), description.scopes.clone());
-    let mut security = vec![requirement(&manner, &scopes)];
+    let mut security = vec![requirement(&mount.authenticator.manner())];
     if !failures::is_needed(mount, route) {
         security.insert(0, json!({}));
     }
+    let mut parameters = json!(parameters::of(mount, sample, route, &description, paper.sent()));
+    components.lift(&mut parameters);
     let mut operation = json!({
         "operationId": operation_id(route.action),
         "summary": description.summary,
-        "description": format!("{}.", description.summary),
+        "description": about(&description),
         "tags": [TAG],
         "security": security,
-        "parameters": parameters::of(mount, sample, route, &description, paper.sent()),
+        "parameters": parameters,
     });
     if let Some(body) = body(&description, components) {
         operation["requestBody"] = body;
     }
     operation["responses"] = answers(mount, &paper, sample, description, components);
     operation
+}
+
+/// The summary, and the scopes: only schemes of OAuth list theirs beside a requirement.
+fn about(description: &Description) -> String {
+    let needed = |scope: &&str| format!(" A token needs the scope `{scope}`.");
+    format!("{}.{}", description.summary, description.scopes.iter().map(needed).collect::<String>())
 }
 
 /// Unique, since no dialect has two routes of one action.
