@@ -52,7 +52,7 @@ impl<'d> Schemas<'d> {
         let is = |good: bool| if good { String::new() } else { told.to_string() };
         let all = |schemas: &Value| schemas.as_array().unwrap().clone();
         match word {
-            "description" | "title" => String::new(),
+            "description" | "title" | "default" | "readOnly" => String::new(),
             "$ref" => self.check(self.resolve(schema), value),
             "type" => is(one_or_many(told).iter().any(|kind| is_kind(kind, value))),
             "enum" => is(all(told).contains(value)),
@@ -70,7 +70,7 @@ impl<'d> Schemas<'d> {
             }
             "minimum" => is(value.as_f64().is_none_or(|number| number >= told.as_f64().unwrap())),
             "maximum" => is(value.as_f64().is_none_or(|number| number <= told.as_f64().unwrap())),
-            "items" | "contains" | "minItems" | "maxItems" => {
+            "items" | "contains" | "minItems" | "maxItems" | "uniqueItems" => {
                 value.as_array().map_or_else(String::new, |items| self.items(word, told, items))
             }
             "properties" | "required" | "additionalProperties" | "minProperties" | "maxProperties" => {
@@ -103,6 +103,9 @@ impl<'d> Schemas<'d> {
         match word {
             "items" => items.iter().map(|item| self.check(told, item)).collect(),
             "contains" if items.iter().any(|item| self.valid(told, item)) => String::new(),
+            "uniqueItems" if items.iter().enumerate().all(|(at, item)| !items[..at].contains(item)) => {
+                String::new()
+            }
             "minItems" if count >= told.as_u64().unwrap() => String::new(),
             "maxItems" if count <= told.as_u64().unwrap() => String::new(),
             _ => told.to_string(),

@@ -4,15 +4,13 @@ use std::borrow::Cow;
 
 use gateway_core::{Problem, Value, check};
 use gateway_dialect::{
-    Codec, Day, ISO_DATE, Json, Schema, Side,
-    schema::{self, date_pattern, pattern, printable_pattern},
+    Codec, Day, FREE_TEXT, ISO_DATE, Json, Schema, Side,
+    schema::{self, date_pattern},
     text, write_text,
 };
 use serde_json::json;
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
-/// Printable text; blanks alone are kept as well (section E.2).
-pub(crate) const FREE_TEXT: Codec = Codec::new("text", "text", read_free_text, write_text).free_text().described(free_text);
 /// Text; where it is a canonical integer, a number (decision 34). Both are accepted.
 pub(crate) const NUMBER_OR_TEXT: Codec =
     Codec::new("number-or-text", "text or integer", read_number_or_text, write_number_or_text)
@@ -29,32 +27,17 @@ pub(crate) const BIRTH_INSTANT: Codec =
 /// A birth date, written as such; the same is accepted.
 pub(crate) const BIRTH_DATE: Codec =
     Codec::new("birth-date", "date or instant", read_birth, write_birth_date).described(birth_date);
-/// One of three words.
-pub(crate) const GENDER: Codec = Codec::new("gender", "`male`, `female` or `other`", read_gender, write_text)
-    .described(|_, _| schema::one_of(["male", "female", "other"].into_iter()));
 
 /// The most digits of a number: what every client reads exactly.
 const MAX_DIGITS: usize = 15;
 
-fn read_free_text(codec: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    text_in_bounds(codec, text(json)?)
-}
-
-fn text_in_bounds(codec: &Codec, text: &str) -> Result<Value<'static>, Problem> {
-    check::length(text, codec.min, codec.max)?;
-    if !text.bytes().all(|byte| byte == b' ') {
-        check::printable(text)?;
-    }
-    Ok(Value::text(text))
-}
-
-fn read_number_or_text(codec: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
+fn read_number_or_text(codec: &Codec, json: &Json<'_>, today: Day) -> Result<Value<'static>, Problem> {
     let text: Cow<'_, str> = match json {
         Json::Text(text) => Cow::Borrowed(text),
         Json::Number(number) => number.as_u64().ok_or(Problem::NotText)?.to_string().into(),
         _ => return Err(Problem::NotText),
     };
-    text_in_bounds(codec, &text)
+    FREE_TEXT.chars(codec.min, codec.max).read(&Json::Text(text), today)
 }
 
 fn write_number_or_text<'a>(value: &Value<'a>) -> Json<'a> {
@@ -95,20 +78,6 @@ fn write_birth_instant<'a>(value: &Value<'a>) -> Json<'a> {
     }
 }
 
-fn read_gender(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    match text(json)? {
-        text @ ("male" | "female" | "other") => Ok(Value::text(text)),
-        _ => Err(Problem::NotOneOf { values: "male, female, other" }),
-    }
-}
-
-fn free_text(codec: &Codec, side: Side) -> Schema {
-    match side {
-        Side::Answered => schema::text(codec, side),
-        Side::Sent(_) => pattern(codec, side, &format!("^ +$|{}", printable_pattern())),
-    }
-}
-
 fn number_or_text(codec: &Codec, side: Side) -> Schema {
     // A client that sends a number has it kept as its digits.
     let most = 10_u64.saturating_pow(codec.max.into()).min(u64::MAX - 1);
@@ -116,11 +85,11 @@ fn number_or_text(codec: &Codec, side: Side) -> Schema {
         Side::Answered => json!({"type": "integer", "minimum": 0, "maximum": 999_999_999_999_999_u64}),
         Side::Sent(_) => json!({"type": "integer", "minimum": 0, "maximum": most}),
     };
-    json!({"anyOf": [free_text(codec, side), number]})
+    json!({"anyOf": [schema::free_text(codec, side), number]})
 }
 
 fn text_or_number(codec: &Codec, side: Side) -> Schema {
-    if side == Side::Answered { free_text(codec, side) } else { number_or_text(codec, side) }
+    if side == Side::Answered { schema::free_text(codec, side) } else { number_or_text(codec, side) }
 }
 
 /// The date of the instant in UTC counts.
@@ -143,6 +112,7 @@ fn birth_instant(codec: &Codec, side: Side) -> Schema {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gateway_dialect::GENDER;
     use proptest::prelude::*;
     use time::macros::date;
 

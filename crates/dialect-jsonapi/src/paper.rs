@@ -25,7 +25,7 @@ pub(crate) fn describe(
     };
     let scope = scope(paper.route.verb);
     // A query that JSON:API keeps for what is not served here.
-    let mut errors = vec![lacks(scope), bad(Place::Parameter("include"), Problem::Unknown)];
+    let mut errors = vec![lacks(scope), bad(Place::Parameter("include".into()), Problem::Unknown)];
     if paper.route.verb != Verb::Delete {
         errors.push(ErrorKind::NotAcceptable.into());
     }

@@ -2,15 +2,9 @@
 
 use gateway_dialect::{
     Codec, Schema, Side, URL,
-    schema::{BLANK, HIDDEN, date_pattern, nullable, object, pattern, text},
+    schema::{BLANK, HIDDEN, SPACE, date_pattern, nullable, object, pattern, text},
 };
 use serde_json::json;
-
-/// White space, as it is trimmed.
-const SPACE: &str = r"[\u0009-\u000d \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
-/// As [`HIDDEN`], less tabulators and line ends.
-const HIDDEN_IN_LINES: &str =
-    r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069";
 
 /// What is kept of it counts, 1 to 255 characters.
 pub(crate) fn username(codec: &Codec, side: Side) -> Schema {
@@ -27,11 +21,6 @@ pub(crate) fn username(codec: &Codec, side: Side) -> Schema {
 pub(crate) fn name(codec: &Codec, side: Side) -> Schema {
     let shown = format!("[^{HIDDEN}]*[^{HIDDEN}{BLANK}][^{HIDDEN}]*");
     either(codec, side, &format!("^{SPACE}*(?:{shown})?{SPACE}*$"))
-}
-
-pub(crate) fn lines(codec: &Codec, side: Side) -> Schema {
-    let shown = format!("[^{HIDDEN_IN_LINES}]*[^{HIDDEN}{BLANK}][^{HIDDEN_IN_LINES}]*");
-    either(codec, side, &format!("^(?:{SPACE}*|{shown})$"))
 }
 
 fn either(codec: &Codec, side: Side, sent: &str) -> Schema {
@@ -76,10 +65,6 @@ pub(crate) fn location(_: &Codec, side: Side) -> Schema {
         "required": ["longitude", "latitude"]
     });
     if side == Side::Answered { point } else { json!({"anyOf": [pair, point]}) }
-}
-
-pub(crate) fn document(_: &Codec, _: Side) -> Schema {
-    json!({"type": "object"})
 }
 
 pub(crate) fn suspensions(_: &Codec, _: Side) -> Schema {

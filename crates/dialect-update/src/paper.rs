@@ -33,7 +33,7 @@ pub(crate) fn describe(paper: &Paper<'_>, table: &FieldTable) -> Description {
             query: creation(paper, table),
             answer: Some(("User", shown(table, |_| true))),
             errors: vec![
-                bad(Place::Parameter(FOREIGN_ID), Problem::Required),
+                bad(Place::Parameter(FOREIGN_ID.into()), Problem::Required),
                 bad(Place::Attr(Attr::Bio), Problem::Length { min: 0, max: 300 }),
             ],
             ..common
@@ -42,7 +42,7 @@ pub(crate) fn describe(paper: &Paper<'_>, table: &FieldTable) -> Description {
             summary: "Ask whether a username is free",
             query: vec![username(paper, table)],
             answer: Some(("Availability", object([("available", json!({"type": "boolean"}))]))),
-            errors: vec![bad(Place::Parameter(USERNAME_PARAMETER), Problem::Required)],
+            errors: vec![bad(Place::Parameter(USERNAME_PARAMETER.into()), Problem::Required)],
             ..common
         },
         Action::Suggest => Description {
@@ -55,7 +55,7 @@ pub(crate) fn describe(paper: &Paper<'_>, table: &FieldTable) -> Description {
                 example: "john".into(),
             }],
             answer: Some(("Suggestions", suggestions(table))),
-            errors: vec![bad(Place::Parameter(QUERY), Problem::Required)],
+            errors: vec![bad(Place::Parameter(QUERY.into()), Problem::Required)],
             ..common
         },
         _ => Description {

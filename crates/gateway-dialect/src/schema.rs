@@ -21,6 +21,11 @@ pub enum Side {
 pub const HIDDEN: &str = r"\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069";
 /// What may be, but does not show by itself.
 pub const BLANK: &str = r" \u00a0\u00ad\u1680\u2000-\u200f\u2028\u2029\u202f\u205f\u2060\u3000\ufeff";
+/// White space, as it is trimmed.
+pub const SPACE: &str = r"[\u0009-\u000d \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
+/// As [`HIDDEN`], less tabulators and line ends.
+const HIDDEN_IN_LINES: &str =
+    r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069";
 /// `$` alone would let a line feed through at the end in some engines.
 const NO_CONTROLS: &str = r"^[^\u0000-\u001f\u007f-\u009f]+$";
 
@@ -58,6 +63,33 @@ pub fn printable(codec: &Codec, side: Side) -> Schema {
         printable_pattern()
     };
     pattern(codec, side, &written)
+}
+
+/// The same, or blanks alone.
+#[must_use]
+pub fn free_text(codec: &Codec, side: Side) -> Schema {
+    match side {
+        Side::Answered => text(codec, side),
+        Side::Sent(_) => pattern(codec, side, &format!("^ +$|{}", printable_pattern())),
+    }
+}
+
+/// Text on some lines, or white space alone.
+pub(crate) fn lines(codec: &Codec, side: Side) -> Schema {
+    let shown = format!("[^{HIDDEN_IN_LINES}]*[^{HIDDEN}{BLANK}][^{HIDDEN_IN_LINES}]*");
+    match side {
+        Side::Answered => text(codec, side),
+        Side::Sent(_) => pattern(codec, side, &format!("^(?:{SPACE}*|{shown})$")),
+    }
+}
+
+/// Any object; how many bytes of it are taken no schema can say.
+pub(crate) fn document(_: &Codec, _: Side) -> Schema {
+    json!({"type": "object"})
+}
+
+pub(crate) fn gender(_: &Codec, _: Side) -> Schema {
+    one_of(["male", "female", "other"].into_iter())
 }
 
 pub(crate) fn url(codec: &Codec, side: Side) -> Schema {

@@ -30,7 +30,7 @@ impl FieldTable {
     pub fn sent_value(&self, row: &Field, mode: Mode, side: Side) -> Option<Schema> {
         let schema = row.codec.schema(side);
         match (row.access, mode) {
-            (Access::ReadOnly, _) | (Access::CreateOnly, Mode::Update) => None,
+            (Access::ReadOnly, _) | (Access::CreateOnly | Access::Initial, Mode::Update) => None,
             (Access::Optional, _) => Some(self.clearable(row, schema)),
             _ => Some(schema),
         }
@@ -81,7 +81,7 @@ impl FieldTable {
         let mut object = Map::new();
         let writable = |row: &&Field| match row.access {
             Access::ReadOnly => false,
-            Access::CreateOnly => mode == Mode::Create,
+            Access::CreateOnly | Access::Initial => mode == Mode::Create,
             _ => true,
         };
         for row in self.rows().iter().filter(writable) {
@@ -122,7 +122,14 @@ fn needs(row: &Field, mode: Mode) -> bool {
 const fn is_always_set(attr: Attr) -> bool {
     matches!(
         attr,
-        Attr::Id | Attr::Status | Attr::Standing | Attr::CreatedAt | Attr::UpdatedAt | Attr::ExternalId
+        Attr::Id
+            | Attr::ExternalId
+            | Attr::Status
+            | Attr::Standing
+            | Attr::AllSuspensions
+            | Attr::Links
+            | Attr::CreatedAt
+            | Attr::UpdatedAt
     )
 }
 
@@ -135,7 +142,7 @@ fn described(mut schema: Schema, row: &Field) -> Schema {
         Access::Required => "Required on create.",
         Access::Optional => "Optional; can be cleared.",
         Access::Kept => "Optional.",
-        Access::CreateOnly => "On create only.",
+        Access::CreateOnly | Access::Initial => "On create only.",
         Access::ReadOnly => "Read-only.",
         Access::WriteOnly => "Write-only.",
     };

@@ -25,6 +25,7 @@ mod once;
 pub mod openapi;
 pub mod peers;
 mod preconditions;
+mod prefer;
 pub mod queue;
 pub mod registry;
 mod reload;

@@ -12,7 +12,7 @@ use super::{
     failures, parameters,
     sample::{Sample, target},
 };
-use crate::{config::MountConfig, idempotency::REPLAYED};
+use crate::{config::MountConfig, idempotency::REPLAYED, prefer::minimal};
 
 /// An entity tag, for examples.
 const ETAG: &str = "\"jX2tGIQ4Kz9mZ0p3c1nWlA\"";
@@ -98,6 +98,9 @@ fn answers(
     for (name, outcome) in outcomes(route.action, description.creates, sample, &made) {
         let answer = encode(mount, paper.site, &outcome);
         answers.add(mount, (name, &answer), description.answer.as_ref(), components);
+        if route.action.writes() && dialect.heeds_preferences() {
+            answers.add(mount, (name, &minimal(answer)), None, components);
+        }
     }
     if route.action.writes() {
         for status in answers.statuses() {

@@ -35,6 +35,13 @@ pub(super) fn of(
     if failures::names_user(route) {
         parameters.extend(conditions(route));
     }
+    if route.action.writes() && mount.dialect.heeds_preferences() {
+        parameters.push(json!({
+            "name": "Prefer", "in": "header", "required": false,
+            "description": "`return=minimal`: an answer without a body will do (RFC 7240).",
+            "schema": {"type": "string"}, "example": "return=minimal"
+        }));
+    }
     parameters
 }
 
