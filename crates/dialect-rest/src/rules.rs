@@ -12,7 +12,7 @@ const LINE: [Attr; 3] = [Attr::AddressLine1, Attr::Street, Attr::HouseNumber];
 ///
 /// # Errors
 /// [`gateway_core::ErrorKind::Invalid`].
-pub(crate) fn judge(ruling: &Ruling<'_>) -> Result<(), Error> {
+pub fn judge(ruling: &Ruling<'_>) -> Result<(), Error> {
     let profile = &ruling.after.profile;
     let mut errors = Vec::new();
     for change in ruling.changes.iter().filter(|change| LINE.contains(&change.attr)) {

@@ -30,7 +30,11 @@ pub(super) struct Order {
 enum Target {
     Stdout(io::Stdout),
     /// A file under another name, until it is whole.
-    File { file: BufWriter<fs::File>, partial: PathBuf, path: PathBuf },
+    File {
+        file: BufWriter<fs::File>,
+        partial: PathBuf,
+        path: PathBuf,
+    },
 }
 
 pub(super) fn run(order: &Order) -> Result<ExitCode, ExitCode> {

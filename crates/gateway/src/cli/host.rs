@@ -19,7 +19,6 @@ use crate::{
     control,
     live::Live,
     metrics::Metrics,
-    registry,
     service::Gateway,
     transfer::{
         Failure, export,
@@ -85,12 +84,10 @@ impl Host {
         chunks: mpsc::Receiver<Chunk>,
         verdicts: mpsc::Sender<Verdict>,
     ) -> Result<(), Failure> {
-        let form = registry::lines();
         match self {
-            Self::Nowhere => intake::rehearse(form, Arc::new(clock::now), chunks, verdicts).await,
+            Self::Nowhere => intake::rehearse(Arc::new(clock::now), chunks, verdicts).await,
             Self::Here(gateway) => {
-                let imported =
-                    intake::import(Arc::clone(&gateway), form, intake::ALONE, chunks, verdicts).await;
+                let imported = intake::import(Arc::clone(&gateway), intake::ALONE, chunks, verdicts).await;
                 close(gateway).await;
                 imported
             }
@@ -98,8 +95,12 @@ impl Host {
                 let sending = tokio::spawn(send_all(chunks, to));
                 loop {
                     match hear(&mut from).await? {
-                        // Where nobody takes it, another has said why.
-                        Said::Verdict(verdict) if verdicts.send(verdict).await.is_ok() => {}
+                        Said::Verdict(verdict) => {
+                            if verdicts.send(verdict).await.is_err() {
+                                // Whoever counts them has failed, and says so.
+                                return Ok(());
+                            }
+                        }
                         Said::Done => break,
                         _ => return Err(running(&io::ErrorKind::InvalidData.into())),
                     }
@@ -115,14 +116,18 @@ impl Host {
         match self {
             Self::Nowhere => Ok(()),
             Self::Here(gateway) => {
-                let exported = export::export(Arc::clone(&gateway), registry::lines(), out).await;
+                let exported = export::export(Arc::clone(&gateway), out).await;
                 close(gateway).await;
                 exported
             }
             Self::There(mut from, _to) => loop {
                 match hear(&mut from).await? {
-                    Said::Lines(lines) if out.send(lines).await.is_ok() => {}
-                    Said::Lines(_) | Said::Done => return Ok(()),
+                    Said::Lines(lines) => {
+                        if out.send(lines).await.is_err() {
+                            return Ok(());
+                        }
+                    }
+                    Said::Done => return Ok(()),
                     _ => return Err(running(&io::ErrorKind::InvalidData.into())),
                 }
             },

@@ -7,8 +7,7 @@ mod tally;
 
 use std::{
     ffi::OsString,
-    fs,
-    io,
+    fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -19,12 +18,16 @@ use tokio::{
     sync::mpsc,
 };
 
-use self::{input::Input, report::Report, state::State, tally::Tally};
 pub(super) use self::state::private;
+use self::{input::Input, report::Report, state::State, tally::Tally};
 use super::{DAMAGED, INTERRUPTED, IO_FAILURE, REFUSED, data, host::Host, printer};
 use crate::{
     config::Config,
-    transfer::{Failure, lines::{Chunk, Edge}, serve::Asked},
+    transfer::{
+        Failure,
+        lines::{Chunk, Edge},
+        serve::Asked,
+    },
 };
 
 /// Which users, and where to.
@@ -158,7 +161,8 @@ impl Order {
         let State { lines, created, there, refused, .. } = tally.state;
         let made = if self.dry_run { "fit" } else { "created" };
         let name = self.file.display();
-        let counts = format!("{name}: {lines} lines, {created} {made}, {there} already there, {refused} refused");
+        let counts =
+            format!("{name}: {lines} lines, {created} {made}, {there} already there, {refused} refused");
         let told = printer::out(&counts);
         if refused > 0
             && let Some(path) = tally.report.path()

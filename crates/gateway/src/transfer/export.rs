@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gateway_core::{Attr, Page, Selection, UserStore};
 use tokio::sync::mpsc;
 
-use super::{Failure, form::Form};
+use super::{Failure, form};
 use crate::service::Gateway;
 
 /// The users of a page.
@@ -26,11 +26,7 @@ pub struct Lines {
 ///
 /// # Errors
 /// When the store fails, or a record is damaged.
-pub async fn export<S: UserStore>(
-    gateway: Arc<Gateway<S>>,
-    form: Form,
-    out: mpsc::Sender<Lines>,
-) -> Result<(), Failure> {
+pub async fn export<S: UserStore>(gateway: Arc<Gateway<S>>, out: mpsc::Sender<Lines>) -> Result<(), Failure> {
     let clock = gateway.clock();
     let mut page = Page { after: None, of: Selection::All, limit: USERS };
     loop {
@@ -40,7 +36,7 @@ pub async fn export<S: UserStore>(
         let mut lines = Lines { users: users.len() as u64, ..Lines::default() };
         for user in &users {
             lines.secrets += u64::from(user.profile.text_of_document(Attr::SecureMetadata).is_some());
-            lines.text.extend(form.write(user, now));
+            lines.text.extend(form::write(user, now));
             lines.text.push(b'\n');
         }
         if out.send(lines).await.is_err() || is_last {

@@ -12,7 +12,7 @@ use uuid::Builder;
 
 use super::{
     Failure,
-    form::{Form, Given},
+    form::{self, Given},
     lines::Chunk,
     settle::{Begun, Settled},
     verdict::{Refusal, Verdict},
@@ -46,16 +46,15 @@ struct Staged<S> {
 /// When the store fails. Chunks without a verdict may be written in part.
 pub async fn import<S: UserStore>(
     gateway: Arc<Gateway<S>>,
-    form: Form,
     in_flight: usize,
     chunks: mpsc::Receiver<Chunk>,
     verdicts: mpsc::Sender<Verdict>,
 ) -> Result<(), Failure> {
-    let reads = read_all(form.clone(), gateway.store.key(), gateway.clock(), chunks);
+    let reads = read_all(gateway.store.key(), gateway.clock(), chunks);
     let (staged_in, mut staged) = mpsc::channel(AHEAD);
     let staging = tokio::spawn(stage_all(gateway, in_flight, reads, staged_in));
     while let Some(chunk) = staged.recv().await {
-        if verdicts.send(chunk.settle(&form).await?).await.is_err() {
+        if verdicts.send(chunk.settle().await?).await.is_err() {
             break;
         }
     }
@@ -68,12 +67,11 @@ pub async fn import<S: UserStore>(
 /// # Errors
 /// When a part of the work falls.
 pub async fn rehearse(
-    form: Form,
     clock: Clock,
     chunks: mpsc::Receiver<Chunk>,
     verdicts: mpsc::Sender<Verdict>,
 ) -> Result<(), Failure> {
-    let mut reads = read_all(form, [0; 16], clock, chunks);
+    let mut reads = read_all([0; 16], clock, chunks);
     while let Some(read) = reads.recv().await {
         let Read { fit, refused, .. } = read.await.map_err(|fallen| Failure::fallen(&fallen))?;
         let verdict = Verdict { created: fit.len() as u64, there: 0, refused };
@@ -86,7 +84,6 @@ pub async fn rehearse(
 
 /// Reads chunks on threads for blocking work: requests are served meanwhile.
 fn read_all(
-    form: Form,
     key: [u8; 16],
     clock: Clock,
     mut chunks: mpsc::Receiver<Chunk>,
@@ -94,8 +91,8 @@ fn read_all(
     let (reads_in, reads) = mpsc::channel(AHEAD);
     tokio::spawn(async move {
         while let Some(chunk) = chunks.recv().await {
-            let (form, now) = (form.clone(), clock());
-            let read = tokio::task::spawn_blocking(move || Read::of(&chunk, &form, key, now));
+            let now = clock();
+            let read = tokio::task::spawn_blocking(move || Read::of(&chunk, key, now));
             if reads_in.send(read).await.is_err() {
                 break;
             }
@@ -127,10 +124,10 @@ async fn stage_all<S: UserStore>(
 }
 
 impl Read {
-    fn of(chunk: &Chunk, form: &Form, key: [u8; 16], now: Timestamp) -> Self {
+    fn of(chunk: &Chunk, key: [u8; 16], now: Timestamp) -> Self {
         let mut read = Self { now, fit: Vec::new(), refused: Vec::new() };
         for (line, text) in chunk.lines() {
-            match form.read(text, now, || id_of(key, line, text)) {
+            match form::read(text, now, || id_of(key, line, text)) {
                 Ok(given) => read.fit.push((line, given)),
                 Err(errors) => read.refused.push(Refusal { line, errors }),
             }
@@ -140,10 +137,10 @@ impl Read {
 }
 
 impl<S: UserStore> Staged<S> {
-    async fn settle(self, form: &Form) -> Result<Verdict, Failure> {
+    async fn settle(self) -> Result<Verdict, Failure> {
         let mut verdict = Verdict { refused: self.refused, ..Verdict::default() };
         for (line, begun) in self.begun {
-            match begun.settle(form).await? {
+            match begun.settle().await? {
                 Settled::Created => verdict.created += 1,
                 Settled::There => verdict.there += 1,
                 Settled::Refused(flaw) => verdict.refused.push(Refusal { line, errors: vec![flaw] }),

@@ -19,7 +19,7 @@ use super::{
     socket::{Said, receive_chunk},
     store_name,
 };
-use crate::{registry, service::Gateway};
+use crate::service::Gateway;
 
 /// What another process may ask for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,8 +75,7 @@ async fn import<S: UserStore>(
     Said::Ready(store_name(gateway.store())).send(to).await.map_err(|error| gone(&error))?;
     let ((chunks_in, chunks), (verdicts_in, mut verdicts)) = (mpsc::channel(1), mpsc::channel(1));
     let receiving = tokio::spawn(receive(BufReader::new(from), chunks_in, stopped));
-    let form = registry::lines();
-    let importing = intake::import(gateway, form, intake::BESIDE_REQUESTS, chunks, verdicts_in);
+    let importing = intake::import(gateway, intake::BESIDE_REQUESTS, chunks, verdicts_in);
     let importing = tokio::spawn(importing);
     let mut sent = Ok(());
     while let Some(verdict) = verdicts.recv().await {
@@ -102,10 +101,10 @@ async fn receive(
             received = receive_chunk(&mut from) => received.map_err(|error| gone(&error))?,
             _ = stopped.wait_for(|stopped| *stopped) => return Err(stops()),
         };
-        match received {
-            // Where nobody takes it, another has said why.
-            Some(chunk) if chunks.send(chunk).await.is_ok() => {}
-            Some(_) | None => return Ok(()),
+        let Some(chunk) = received else { return Ok(()) };
+        if chunks.send(chunk).await.is_err() {
+            // Whoever takes them has failed, and says so.
+            return Ok(());
         }
     }
 }
@@ -116,10 +115,11 @@ async fn export<S: UserStore>(
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
     let (lines_in, mut lines) = mpsc::channel(1);
-    let exporting = tokio::spawn(export::export(gateway, registry::lines(), lines_in));
+    let exporting = tokio::spawn(export::export(gateway, lines_in));
     while let Some(lines) = lines.recv().await {
+        let said = Said::Lines(lines);
         tokio::select! {
-            sent = Said::Lines(lines).send(to) => sent.map_err(|error| gone(&error))?,
+            sent = said.send(to) => sent.map_err(|error| gone(&error))?,
             _ = stopped.wait_for(|stopped| *stopped) => return Err(stops()),
         }
     }

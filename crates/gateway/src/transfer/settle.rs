@@ -15,7 +15,7 @@ use tokio::{sync::OwnedSemaphorePermit, task::JoinHandle, time::Instant};
 
 use super::{
     Failure,
-    form::{Form, Given},
+    form::{self, Given},
     verdict::Flaw,
 };
 use crate::service::Gateway;
@@ -83,12 +83,12 @@ impl<S: UserStore> Begun<S> {
     }
 
     /// Waits for the answer, and says what it means.
-    pub(super) async fn settle(mut self, form: &Form) -> Result<Settled, Failure> {
+    pub(super) async fn settle(mut self) -> Result<Settled, Failure> {
         let (store, since) = (&self.gateway.store, Instant::now());
         let mut answer = (&mut self.answer).await.map_err(|fallen| Failure::fallen(&fallen))?;
         let is_so = |user: &User| {
             let secret = self.given.secret.as_deref();
-            form.is_so(&self.given, user, self.commit.now)
+            self.given.is_so(user, self.commit.now)
                 && secret.is_none_or(|plain| self.gateway.vault.holds(user, plain))
         };
         loop {
@@ -97,12 +97,14 @@ impl<S: UserStore> Begun<S> {
                 Ok(Committed::Stale) => match store.user(self.given.user.id).await? {
                     // An id that is made of a line is of no other line's user.
                     Some(user) if !self.given.has_id() || is_so(&user) => return Ok(Settled::There),
-                    Some(_) => return Ok(refused(form.pointer(Attr::Id), "Is that of another user")),
-                    None => return Ok(refused(form.pointer(Attr::Id), "Was that of a user who was deleted")),
+                    Some(_) => return Ok(refused(form::pointer(form::ID), "Is that of another user")),
+                    None => {
+                        return Ok(refused(form::pointer(form::ID), "Was that of a user who was deleted"));
+                    }
                 },
                 Ok(Committed::Taken(key)) => match store.find(&key).await? {
                     Some(user) if is_so(&user) => return Ok(Settled::There),
-                    Some(_) => return Ok(refused(self.place(form, &key), "Is that of another user")),
+                    Some(_) => return Ok(refused(self.place(&key), "Is that of another user")),
                     // It was given up meanwhile.
                     None => {}
                 },
@@ -119,12 +121,12 @@ impl<S: UserStore> Begun<S> {
     }
 
     /// The pointer to what is taken.
-    fn place(&self, form: &Form, key: &UniqueKey) -> String {
+    fn place(&self, key: &UniqueKey) -> String {
         match key {
-            UniqueKey::Username(..) => form.pointer(Attr::Username),
+            UniqueKey::Username(..) => dialect_rest::pointer(Attr::Username).to_owned(),
             UniqueKey::Link(link) => {
                 let at = self.given.user.links.iter().position(|own| own == link).unwrap_or_default();
-                format!("{}/{at}", form.pointer(Attr::Links))
+                format!("{}/{at}", dialect_rest::pointer(Attr::Links))
             }
         }
     }

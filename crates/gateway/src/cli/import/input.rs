@@ -79,7 +79,11 @@ fn hash(file: &mut File, bytes: u64) -> io::Result<Sha256> {
     }
 }
 
-fn read(mut from: Box<dyn Read + Send>, mut cutter: Cutter, chunks: &mpsc::Sender<(Chunk, Edge)>) -> io::Result<()> {
+fn read(
+    mut from: Box<dyn Read + Send>,
+    mut cutter: Cutter,
+    chunks: &mpsc::Sender<(Chunk, Edge)>,
+) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
     let mut is_wanted = true;
     while is_wanted {
