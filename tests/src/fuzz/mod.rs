@@ -15,6 +15,7 @@ mod published;
 mod seeds;
 mod store;
 mod text;
+mod transfer;
 mod whole;
 
 pub use mutate::Mutator;
@@ -62,6 +63,9 @@ pub const TARGETS: &[Target] = &[
     target("update", |bytes| dialects::speak("update", bytes)),
     // A request, as the gateway answers it.
     target("whole", whole::whole),
+    // What is imported.
+    target("import-lines", transfer::import_lines),
+    target("import-chunk", transfer::import_chunk),
     // A connection.
     target("h1-head", connection::h1_head),
     target("h1-chunks", connection::h1_chunks),

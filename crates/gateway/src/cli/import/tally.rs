@@ -45,7 +45,8 @@ struct Pace {
     began: Instant,
     /// Lines that an earlier run has dealt with.
     lines: u64,
-    noted: Instant,
+    /// `None` until it is: the first verdict is noted at once.
+    noted: Option<Instant>,
     shown: Instant,
 }
 
@@ -59,7 +60,7 @@ impl Tally {
         longest: usize,
     ) -> Self {
         let (now, lines) = (Instant::now(), state.lines);
-        let pace = Pace { is_watched: printer::is_watched(), began: now, lines, noted: now, shown: now };
+        let pace = Pace { is_watched: printer::is_watched(), began: now, lines, noted: None, shown: now };
         Self { state, note, report, size, longest, pace }
     }
 
@@ -73,7 +74,7 @@ impl Tally {
         self.state.there += verdict.there;
         self.state.refused += verdict.refused.len() as u64;
         self.state.advance(&edge.mark);
-        if self.pace.noted.elapsed() >= NOTED {
+        if self.pace.noted.is_none_or(|noted| noted.elapsed() >= NOTED) {
             self.note()?;
         }
         self.show();
@@ -86,7 +87,7 @@ impl Tally {
         if let Some(path) = &self.note {
             self.state.save(path)?;
         }
-        self.pace.noted = Instant::now();
+        self.pace.noted = Some(Instant::now());
         Ok(())
     }
 
