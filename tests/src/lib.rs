@@ -10,6 +10,7 @@ pub mod hook;
 mod inside;
 pub mod issued;
 pub mod issuer;
+pub mod lines;
 pub mod partner;
 pub mod party;
 mod process;

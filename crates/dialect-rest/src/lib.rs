@@ -5,7 +5,7 @@
 //! errors, `negotiate.rs` speaks about media types.
 
 mod codec;
-mod document;
+pub mod document;
 mod forms;
 #[doc(hidden)]
 pub mod fuzz;
@@ -24,8 +24,8 @@ mod wire;
 use std::{borrow::Cow, sync::Arc};
 
 use gateway_core::{
-    Caller, Change, Error, ErrorKind, ExternalId, FieldError, Link, Locator, Namespace, Operation, Outcome,
-    Place, Problem, Reach, User, View,
+    Attr, Caller, Change, Error, ErrorKind, ExternalId, FieldError, Link, Locator, Namespace, Operation,
+    Outcome, Place, Problem, Reach, User, View,
 };
 use gateway_dialect::{
     Action, Answer, Decoded, Description, Dialect, Expressed, FieldTable, Hygiene, Json, KeyForm, Naming,
@@ -35,6 +35,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use document::{SECRET, Source};
 use negotiate::{JSON, is_json_patch};
+pub use rules::judge;
 use wire::{ROUTES, TABLE};
 
 /// The parameters of the paths.
@@ -47,6 +48,12 @@ const EXTERNAL_ID: &str = "externalId";
 pub struct Rest {
     /// A change must say which version it is based on.
     demands_match: bool,
+}
+
+/// The JSON pointer to an attribute in the document of a user.
+#[must_use]
+pub fn pointer(attr: Attr) -> &'static str {
+    TABLE.wire(attr).unwrap_or_default()
 }
 
 impl Rest {

@@ -37,6 +37,7 @@ mod sink;
 mod stops;
 pub mod store_metrics;
 pub mod tls;
+pub mod transfer;
 pub mod vault;
 mod watch;
 pub mod webhook;
