@@ -71,7 +71,7 @@ impl<S: UserStore> Gateway<S> {
         let dialect = &visit.mount.config.dialect;
         let mut answer = dialect.encode(&visit.site, outcome);
         if let Some(user) = outcome.user().filter(|_| dialect.has_entity_tags()) {
-            answer.headers.extend(self.tags.tag(user, visit.site.now).header());
+            answer.headers.extend(self.tags().tag(user, visit.site.now).header());
         }
         answer
     }
@@ -94,7 +94,7 @@ impl<S: UserStore> Gateway<S> {
         if !visit.conditions.are_given() {
             return Ok(false);
         }
-        let tag = user.map(|user| self.tags.tag(user, visit.site.now));
+        let tag = user.map(|user| self.tags().tag(user, visit.site.now));
         visit.conditions.check(tag.as_ref())
     }
 

@@ -28,6 +28,7 @@ mod preconditions;
 pub mod queue;
 pub mod registry;
 mod reload;
+pub mod remote;
 pub mod serve;
 pub mod server;
 pub mod service;

@@ -7,7 +7,7 @@ mod ending;
 use std::{future::Future, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use gateway_core::UserStore;
+use gateway_core::{StoreError, UserStore};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -35,6 +35,7 @@ use crate::{
     log::{self, Logs},
     metrics::Metrics,
     reload::{Reloader, Told},
+    remote::{self, Remote},
     server::{self, Figures, Listener, ListenerLimits, Respond},
     service::Gateway,
     tls::Tls,
@@ -48,6 +49,9 @@ use self::ending::{End, Signals};
 pub(crate) const UNAVAILABLE: u8 = 69;
 /// Connections to the admin listener, at once.
 const ADMIN_CONNECTIONS: usize = 64;
+
+/// Between two attempts to make the demo's user in a store that was away at the start.
+const SEED_PAUSE: Duration = Duration::from_millis(500);
 
 /// Why it did not start: a sentence, and the exit code.
 struct Failure(String, u8);
@@ -98,7 +102,8 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
             serve_store(config, overrides, ground, store, beside).await
         }
         StoreConfig::Postgres(postgres) => {
-            let store = open_postgres(postgres).await?;
+            let store = Remote::open(remote::options(postgres)).await;
+            let store = store.map_err(|error| Failure(error.to_string(), cli::IO_FAILURE))?;
             serve_store(config, overrides, ground, store, |_, _| std::future::ready(())).await
         }
     }
@@ -113,9 +118,7 @@ async fn serve_store<S: Backend, B: Future<Output = ()> + Send + 'static>(
     beside: impl FnOnce(Arc<Gateway<S>>, watch::Receiver<bool>) -> B,
 ) -> Result<ExitCode, Failure> {
     let banner = banner(&config, &sockets.0, &sockets.1);
-    if config.demo_user {
-        seed(&store).await?;
-    }
+    let seeded = !config.demo_user || seed(&store).await?;
     let metrics = Metrics::new().map_err(unregistered)?;
     metrics.register(Box::new(logs.dropped.clone())).map_err(unregistered)?;
     let told = Told::new(&metrics).map_err(unregistered)?;
@@ -135,6 +138,7 @@ async fn serve_store<S: Backend, B: Future<Output = ()> + Send + 'static>(
         Reloader { gateway: Arc::clone(&gateway), tls, log_level, started: config, overrides, told };
     let reloading = tokio::spawn(reloader.run(hangup));
     let keeping = tokio::spawn(issuers::keep(Arc::clone(&gateway)));
+    let seeding = (!seeded).then(|| tokio::spawn(seed_later(Arc::clone(&gateway))));
     let end = Arc::new(End::default());
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
@@ -146,9 +150,9 @@ async fn serve_store<S: Backend, B: Future<Output = ()> + Send + 'static>(
     server::serve(listener, Arc::clone(&gateway), stopped).await;
 
     stop_admin.send_replace(true);
-    watching.abort();
-    reloading.abort();
-    keeping.abort();
+    for task in [watching, reloading, keeping].into_iter().chain(seeding) {
+        task.abort();
+    }
     S::close(Arc::clone(&gateway)).await;
     for ended in [admin.await, beside.await] {
         if let Err(error) = ended {
@@ -218,9 +222,20 @@ async fn open_embedded(config: &StoreConfig) -> Result<(EmbeddedStore, Option<Co
     }
 }
 
-async fn seed<S: Backend>(store: &S) -> Result<(), Failure> {
-    let seeded = demo::seed(store, clock::now()).await;
-    seeded.map_err(|error| Failure(format!("the demo's user: {error}"), cli::IO_FAILURE))
+/// Makes the demo's user; `false` where the store is away.
+async fn seed<S: Backend>(store: &S) -> Result<bool, Failure> {
+    match demo::seed(store, clock::now()).await {
+        Ok(()) => Ok(true),
+        Err(StoreError::Unavailable(_)) if matches!(store.standing(), Standing::Away(_)) => Ok(false),
+        Err(error) => Err(Failure(format!("the demo's user: {error}"), cli::IO_FAILURE)),
+    }
+}
+
+/// Makes it once the store is there.
+async fn seed_later<S: Backend>(gateway: Arc<Gateway<S>>) {
+    while demo::seed(gateway.store(), clock::now()).await.is_err() {
+        tokio::time::sleep(SEED_PAUSE).await;
+    }
 }
 
 /// Says where what is served, and how to try it. Never a credential.
@@ -257,7 +272,7 @@ fn admin<S: Backend>(gateway: &Arc<Gateway<S>>, end: &Arc<End>) -> Admin {
         ready: Arc::new(move || match gateway.store().standing() {
             _ if end.is_near() => Err("draining".to_owned()),
             Standing::Fallen => Err("the store was stopped by a fault".to_owned()),
-            Standing::Away(why) => Err(why.to_owned()),
+            Standing::Away(why) => Err(why.into_owned()),
             Standing::Ready => readiness.check(&gateway.live(), clock::now()),
         }),
         metrics: Arc::new(move || {
@@ -273,8 +288,4 @@ fn in_flight<S: UserStore>(gateway: &Gateway<S>) -> String {
     const NAME: &str = "interlingua_requests_in_flight";
     let count = gateway.in_flight();
     format!("# HELP {NAME} Requests under way.\n# TYPE {NAME} gauge\n{NAME} {count}\n")
-}
-
-async fn open_postgres(_config: &config::Postgres) -> Result<EmbeddedStore, Failure> {
-    Err(Failure("not yet".to_owned(), cli::IO_FAILURE))
 }

@@ -188,7 +188,7 @@ impl Trial<'_> {
         let begun = Instant::now();
         self.oracle.restarted();
         let clients =
-            Clients::start(&self.oracle, &self.users, process.address, self.settings.clients, &mut self.rng);
+            Clients::start(&self.oracle, &self.users, &[process.address], self.settings.clients, &mut self.rng);
         while begun.elapsed() < LOAD && !clients.is_over() {
             std::thread::sleep(Duration::from_millis(10));
         }

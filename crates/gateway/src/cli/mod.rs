@@ -2,6 +2,7 @@
 
 mod backup;
 pub(crate) mod data;
+mod migrate;
 pub(crate) mod printer;
 mod receiver;
 mod restore;
@@ -76,6 +77,11 @@ enum Command {
     Verify {
         #[command(flatten)]
         order: verify::Order,
+    },
+    /// Make the tables of a PostgreSQL, or bring them up to date
+    Migrate {
+        #[command(flatten)]
+        file: File,
     },
     /// List what is served: mount, dialect, method, path
     Routes {
@@ -156,6 +162,7 @@ fn obey(command: Command) -> Result<ExitCode, ExitCode> {
         Command::Backup { order } => backup::run(&order),
         Command::Restore { order } => restore::run(&order),
         Command::Verify { order } => verify::run(&order),
+        Command::Migrate { file } => migrate::run(&file),
         Command::Routes { file } => {
             Ok(printer::out(&routes::table(&file.load(&Overrides::default())?.mounts)))
         }
