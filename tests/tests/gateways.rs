@@ -46,7 +46,8 @@ impl Pair {
                 })
             })
             .collect();
-        let mut answers: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap().into_iter()).collect();
+        let mut answers: Vec<_> =
+            threads.into_iter().map(|thread| thread.join().unwrap().into_iter()).collect();
         (0..rounds).map(|_| answers.iter_mut().map(|of_one| of_one.next().unwrap()).collect()).collect()
     }
 
@@ -83,9 +84,8 @@ fn fifty_at_once_over_both_have_one_effect() {
     let pair = Pair::start();
     let before = pair.commits();
     let keys: Vec<_> = (0..ROUNDS).map(|_| Uuid::new_v4()).collect();
-    let rounds = pair.race(CLIENTS, ROUNDS, move |_, round| {
-        partner::create(&format!("round-{round}"), Some(keys[round]))
-    });
+    let rounds = pair
+        .race(CLIENTS, ROUNDS, move |_, round| partner::create(&format!("round-{round}"), Some(keys[round])));
     for (round, answers) in rounds.iter().enumerate() {
         let same = answers.iter().all(|answer| answer.status == 201 && answer.body == answers[0].body);
         assert!(same, "round {round}: {:?}", statuses(answers));
@@ -111,12 +111,10 @@ fn what_is_unique_is_had_by_one() {
         request.body = format!(r#"{{"update":{{"username":"{name}"}}}}"#).into_bytes();
         request
     };
-    let renamed = pair.race(2, ROUNDS, move |client, round| {
-        rename(users[2 * round + client], &format!("name-{round}"))
-    });
-    let linked = pair.race(2, ROUNDS, |_, round| {
-        partner::create(&format!("only-{round}"), Some(Uuid::new_v4()))
-    });
+    let renamed = pair
+        .race(2, ROUNDS, move |client, round| rename(users[2 * round + client], &format!("name-{round}")));
+    let linked =
+        pair.race(2, ROUNDS, |_, round| partner::create(&format!("only-{round}"), Some(Uuid::new_v4())));
     let keys: Vec<_> = (0..ROUNDS).map(|_| Uuid::new_v4()).collect();
     let keyed = pair.race(2, ROUNDS, move |client, round| {
         partner::create(&format!("key-{round}-{client}"), Some(keys[round]))
@@ -186,8 +184,7 @@ fn a_read_sees_what_the_other_has_acknowledged() {
                     let found = read.pointer("/data/attributes/address/locality").and_then(Value::as_str);
                     assert_eq!(found, Some(&*city));
                 }
-                let delete =
-                    RawRequest { method: "DELETE".into(), ..Party::JsonApi.read(user) };
+                let delete = RawRequest { method: "DELETE".into(), ..Party::JsonApi.read(user) };
                 assert_eq!(writer.send(&delete).unwrap().status, 204);
                 assert_eq!(reader.send(&Party::JsonApi.read(user)).unwrap().status, 404);
             })

@@ -93,7 +93,10 @@ fn a_database_may_come_later_go_and_come_back() {
     assert_serves(&process);
     let demo = "/social/proj1234/users/67890";
     process.wait_until("the demo's user is there", |process| {
-        let read = gateway_testkit::client::RawRequest { target: demo.to_owned(), ..Party::Update.read(Uuid::nil()) };
+        let read = gateway_testkit::client::RawRequest {
+            target: demo.to_owned(),
+            ..Party::Update.read(Uuid::nil())
+        };
         process.send(&read).unwrap().status == 200
     });
     server.kill();

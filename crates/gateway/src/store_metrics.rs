@@ -59,7 +59,12 @@ pub fn postgres(stats: &store_postgres::Stats, is_reached: bool) -> String {
         ("commits_resolved_total", "counter", "Commits whose answer was lost and found out.", stats.resolved),
         ("commits_unknown_total", "counter", "Commits whose end is not known.", stats.unknown),
         ("commits_shed_total", "counter", "Commits not accepted for overload.", stats.shed),
-        ("commit_collisions_total", "counter", "Commits sent again after another gateway's.", stats.collisions),
+        (
+            "commit_collisions_total",
+            "counter",
+            "Commits sent again after another gateway's.",
+            stats.collisions,
+        ),
         ("statements_total", "counter", "Statements sent for commits, a round trip each.", stats.statements),
         ("reads_total", "counter", "Reads sent to the database.", stats.reads),
         ("pool_waits_total", "counter", "Reads that had to wait for a connection.", stats.read_waits),

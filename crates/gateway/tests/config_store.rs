@@ -1,6 +1,6 @@
 //! The table `[store]`: what is refused, and that the URL of a database never shows.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command, time::Duration};
 
@@ -69,7 +69,8 @@ fn the_shipped_defaults_are_true() {
     let (table, _) = table.split_once("\n[").unwrap();
     let keys: Vec<_> = table.lines().filter_map(|line| line.strip_prefix("# ")).collect();
     assert!(keys.len() > 5);
-    let text = |lines: &str| format!("[store]\nkind = \"postgres\"\n[store.postgres]\nurl = \"$URL\"\n{lines}");
+    let text =
+        |lines: &str| format!("[store]\nkind = \"postgres\"\n[store.postgres]\nurl = \"$URL\"\n{lines}");
     let of = |lines: &str| load(&text(lines), "postgresql://h/x").map(|config| config.store);
     assert_eq!(of(&keys.join("\n")), of(""));
     let StoreConfig::Postgres(set) =
@@ -83,7 +84,8 @@ fn the_shipped_defaults_are_true() {
 
 #[test]
 fn mistakes_are_told_where_they_are() {
-    let table = |lines: &str| format!("[store]\nkind = \"postgres\"\n[store.postgres]\nurl = \"$URL\"\n{lines}");
+    let table =
+        |lines: &str| format!("[store]\nkind = \"postgres\"\n[store.postgres]\nurl = \"$URL\"\n{lines}");
     for (text, problem, line) in [
         (table("commit_connections = 0"), "from 1 to 1000", 5),
         (table("read_connections = \"2\""), "from 1 to 1000", 5),

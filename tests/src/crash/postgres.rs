@@ -212,8 +212,10 @@ impl<'a> Trial<'a> {
         let figure = |name: &str| -> u64 {
             self.gateways.iter().map(|one| one.metric(name).unwrap_or_default()).sum()
         };
-        let (resolved, unknown) =
-            (figure("interlingua_store_commits_resolved_total"), figure("interlingua_store_commits_unknown_total"));
+        let (resolved, unknown) = (
+            figure("interlingua_store_commits_resolved_total"),
+            figure("interlingua_store_commits_unknown_total"),
+        );
         raw::check_postgres(&self.oracle, &self.url());
         for gateway in self.gateways {
             let (status, output) = gateway.stop();
@@ -223,7 +225,8 @@ impl<'a> Trial<'a> {
         }
         self.report.add(&self.oracle);
         self.followed.sort_unstable();
-        let of = |part: usize| self.followed.get(self.followed.len() * part / 100).map_or(0, Duration::as_millis);
+        let of =
+            |part: usize| self.followed.get(self.followed.len() * part / 100).map_or(0, Duration::as_millis);
         let worst = self.followed.last().copied().unwrap_or_default();
         self.report.slowest = worst;
         self.report.note = format!(
