@@ -87,7 +87,8 @@ fn passes(error: &OpenError) -> bool {
 }
 
 fn note(why: &Mutex<String>, error: &OpenError) {
-    *why.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
+    let sentence = if passes(error) { AWAY.to_owned() } else { error.to_string() };
+    *why.lock().unwrap_or_else(PoisonError::into_inner) = sentence;
 }
 
 /// Tries until it is open. What stops a start does not end a process that was started: somebody may be

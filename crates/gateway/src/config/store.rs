@@ -80,7 +80,11 @@ fn postgres(mut options: Options<'_>) -> StoreConfig {
 /// The URL, of which nothing is ever shown.
 fn url(options: &mut Options<'_>) -> String {
     let Some(secret) = options.secrets("url", 1).pop() else { return String::new() };
-    String::from_utf8_lossy(secret.expose()).into_owned()
+    let url = String::from_utf8_lossy(secret.expose()).into_owned();
+    if let Err(why) = store_postgres::check_url(&url) {
+        options.problem("url", format!("the URL cannot be used: {why}"));
+    }
+    url
 }
 
 fn cache_bytes(options: &mut Options<'_>) -> u64 {
