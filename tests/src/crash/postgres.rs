@@ -88,13 +88,13 @@ pub fn failover(settings: &Settings) -> Report {
     while trial.goes_on(settings.rounds) {
         trial.report.rounds += 1;
         let next = standby.take().unwrap();
+        trial.at = next.url();
         trial.life(|_| {
             primary.kill();
             next.promote();
         });
         let port = std::mem::replace(&mut primary, next).port();
         standby = Some(Instance::standby_at(&primary, port));
-        trial.at = primary.url();
     }
     trial.finish()
 }
