@@ -3,6 +3,7 @@
 pub mod access;
 pub mod admin;
 pub mod admit;
+pub mod backend;
 pub mod cli;
 pub mod clock;
 pub mod config;

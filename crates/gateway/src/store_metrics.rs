@@ -1,14 +1,17 @@
-//! The embedded store's figures in the Prometheus text format.
+//! The stores' figures in the Prometheus text format.
 
 use std::fmt::Write;
 
 use store_embedded::{BATCH_BOUNDS, EmbeddedStore, Health};
 
-/// Renders them; rates are left to whoever reads them.
+/// Name, type and help of a figure, and what it stands at.
+type Row = (&'static str, &'static str, &'static str, u64);
+
+/// Renders the embedded store's; rates are left to whoever reads them.
 #[must_use]
-pub fn render(store: &EmbeddedStore) -> String {
+pub fn embedded(store: &EmbeddedStore) -> String {
     let stats = store.stats();
-    let rows = [
+    let figures = [
         ("commits_total", "counter", "Commits answered as done, each of them synced.", stats.commits),
         (
             "commits_rejected_total",
@@ -31,31 +34,44 @@ pub fn render(store: &EmbeddedStore) -> String {
             u64::from(store.health() == Health::Poisoned),
         ),
     ];
+    let text = rows(&figures);
+    let sizes = BATCH_BOUNDS.iter().zip(stats.batch_sizes).map(|(bound, count)| (bound.to_string(), count));
+    text + &histogram(
+        "batch_size",
+        "Commits in one batch, synced together.",
+        sizes,
+        stats.batches,
+        stats.batched_commits,
+    )
+}
+
+fn rows(rows: &[Row]) -> String {
     let mut text = String::new();
     for (name, kind, help, value) in rows {
-        line(
-            &mut text,
-            format_args!(
-                "# HELP interlingua_store_{name} {help}\n# TYPE interlingua_store_{name} {kind}\ninterlingua_store_{name} {value}"
-            ),
-        );
+        let name = format!("interlingua_store_{name}");
+        line(&mut text, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}"));
     }
-    let name = "interlingua_store_batch_size";
-    line(
-        &mut text,
-        format_args!("# HELP {name} Commits in one batch, synced together.\n# TYPE {name} histogram"),
-    );
+    text
+}
+
+/// A histogram from the count of each bound alone.
+fn histogram(
+    name: &str,
+    help: &str,
+    counts: impl Iterator<Item = (String, u64)>,
+    count: u64,
+    sum: u64,
+) -> String {
+    let name = format!("interlingua_store_{name}");
+    let mut text = format!("# HELP {name} {help}\n# TYPE {name} histogram\n");
     let mut cumulative = 0;
-    for (bound, count) in BATCH_BOUNDS.iter().zip(stats.batch_sizes) {
+    for (bound, count) in counts {
         cumulative += count;
         line(&mut text, format_args!("{name}_bucket{{le=\"{bound}\"}} {cumulative}"));
     }
     line(
         &mut text,
-        format_args!(
-            "{name}_bucket{{le=\"+Inf\"}} {}\n{name}_sum {}\n{name}_count {}",
-            stats.batches, stats.batched_commits, stats.batches
-        ),
+        format_args!("{name}_bucket{{le=\"+Inf\"}} {count}\n{name}_sum {sum}\n{name}_count {count}"),
     );
     text
 }
