@@ -55,7 +55,9 @@ pub(crate) fn parse(url: &str, connect_timeout: Duration) -> Result<Target, Open
         ("require", Some(_)) | ("verify-ca", _) => (SslMode::Require, Verify::Chain),
         ("verify-full", _) => (SslMode::Require, Verify::Full),
         _ => {
-            return Err(OpenError::Url("sslmode is none of disable, prefer, require, verify-ca, verify-full"));
+            return Err(OpenError::Url(
+                "sslmode is none of disable, prefer, require, verify-ca, verify-full",
+            ));
         }
     };
     let hosts = each_host(base)
