@@ -2,7 +2,8 @@
 -- UTF-8, in every database and under every collation.
 
 -- One row for ever: version and record as they stand, or a tombstone (status 0). The columns beside the
--- record are what lists are taken from; e-mail address and username by a hash of their folded form.
+-- record are what lists are taken from; e-mail address and username by a hash of their folded form. Room is
+-- left for an update beside the row it replaces: while these columns stay, no index is written.
 CREATE TABLE IF NOT EXISTS interlingua_users (
     id uuid PRIMARY KEY,
     version bigint NOT NULL,
@@ -11,7 +12,7 @@ CREATE TABLE IF NOT EXISTS interlingua_users (
     email bytea,
     username bytea,
     record bytea NOT NULL
-);
+) WITH (fillfactor = 80);
 CREATE INDEX IF NOT EXISTS interlingua_users_all ON interlingua_users (id ASC) WHERE status > 0;
 CREATE INDEX IF NOT EXISTS interlingua_users_status ON interlingua_users (status, id ASC);
 CREATE INDEX IF NOT EXISTS interlingua_users_suspended ON interlingua_users (id ASC) WHERE suspended;

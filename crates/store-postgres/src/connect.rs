@@ -27,9 +27,11 @@ use crate::{
 /// What every connection is set to, where the database knows it. A plan must be the same whatever the
 /// size of a table when it was made, so it goes by index, and is made once. The server's own relatives
 /// know some of these.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 11] = [
     "SET plan_cache_mode = force_generic_plan",
     "SET enable_seqscan = off",
+    "SET enable_bitmapscan = off",
+    "SET enable_sort = off",
     "SET enable_hashjoin = off",
     "SET enable_mergejoin = off",
     "SET jit = off",

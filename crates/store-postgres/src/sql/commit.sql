@@ -1,6 +1,9 @@
 -- Commits, each judged by itself, in one statement. All parts see the state of one moment. What is written
 -- depends on that judgement; where another gateway got in between, a version that moved leaves its commit
 -- out ("raced"), a ledger key or unique key fails the statement.
+--
+-- Tables are looked into by scalar subqueries, each an index look-up, and parts are compared by hashed
+-- subplans (IN ... IS TRUE, NOT IN): no join is left for a planner to get wrong but those by a whole key.
 WITH c AS (
     SELECT c.*, (
         SELECT CASE WHEN u.status = 0 THEN -1 ELSE u.version END FROM interlingua_users u WHERE u.id = c.id
@@ -14,10 +17,10 @@ WITH c AS (
         $10::int4[], $11::int4[], $12::uuid[], $13::int8[], $14::int8[], $15::bytea[], $16::uuid[], $17::bytea[]
     ) AS g (i, place, key, at, expired, fingerprint, user_id, answer)
 ), n AS (
-    SELECT n.*, EXISTS (
-        SELECT FROM interlingua_keys k
+    SELECT n.*, (
+        SELECT k.kind FROM interlingua_keys k
         WHERE k.namespace = n.namespace AND k.kind = n.kind AND k.value = n.value
-    ) AS owned
+    ) IS NOT NULL AS owned
     FROM unnest($18::int4[], $19::int4[], $20::bytea[], $21::int2[], $22::bytea[], $23::uuid[])
         AS n (i, place, namespace, kind, value, user_id)
 ), fits AS (
