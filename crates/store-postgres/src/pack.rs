@@ -1,5 +1,7 @@
 //! A commit as rows: what is worked out of it before it waits for its turn.
 
+use std::sync::Arc;
+
 use gateway_core::{
     Attr, Commit, Guard, LedgerKey, LedgerRecord, Namespace, StoreError, Timestamp, UniqueKey, User, UserId,
     Write, fold,
@@ -126,7 +128,15 @@ impl Pack {
     }
 }
 
-fn live_row(user: &std::sync::Arc<User>, expected: Option<u64>) -> UserRow {
+impl Pack {
+    /// About how large it is on the wire.
+    pub(crate) fn bytes(&self) -> usize {
+        let answers = self.guards.iter().filter_map(|guard| guard.answer.as_ref()).map(Vec::len);
+        self.user.as_ref().map_or(0, |user| user.record.len()) + answers.sum::<usize>() + 256
+    }
+}
+
+fn live_row(user: &Arc<User>, expected: Option<u64>) -> UserRow {
     let hash = |attr| user.profile.text(attr).map(|text| hashed(&fold(text)));
     UserRow {
         id: Uuid::from_bytes(*user.id.as_bytes()),

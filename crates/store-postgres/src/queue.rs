@@ -12,6 +12,8 @@ use tokio::sync::{Notify, oneshot};
 use crate::{error::AWAY, lock, pack::Pack};
 
 const CAPACITY: usize = 4096;
+/// A statement takes no more commits once it has so many bytes.
+const BYTES: usize = 4 << 20;
 
 /// Why a commit was shed.
 pub(crate) const BUSY: &str = "busy";
@@ -133,7 +135,9 @@ impl State {
     /// waits before them.
     fn pick(&mut self, largest: usize) -> Vec<Job> {
         let (mut picked, mut passed, mut blocked) = (Vec::new(), Vec::new(), HashSet::<u64>::new());
+        let mut bytes = 0;
         while picked.len() < largest
+            && bytes < BYTES
             && let Some(job) = self.waiting.pop_front()
         {
             let claims = &job.pack.claims;
@@ -142,6 +146,7 @@ impl State {
                 passed.push(job);
             } else {
                 self.claimed.extend(claims);
+                bytes += job.pack.bytes();
                 picked.push(job);
             }
         }
@@ -149,5 +154,72 @@ impl State {
             self.waiting.push_front(job);
         }
         picked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gateway_core::{Guard, LedgerKey, LedgerRecord, Timestamp};
+
+    /// A commit with guards under these keys.
+    fn push(queue: &Queue, keys: &[u8]) -> oneshot::Receiver<Answer> {
+        let now = Timestamp::UNIX_EPOCH;
+        let record = LedgerRecord { fingerprint: [0; 32], at: now, user: None, answer: None };
+        let guards = keys.iter().map(|key| Guard { key: LedgerKey([*key; 16]), record: record.clone() });
+        let commit = Commit { write: None, guards: guards.collect(), now };
+        let pack = Pack::of(&commit).unwrap();
+        queue.push(commit, pack).unwrap()
+    }
+
+    fn keys(jobs: &[Job]) -> Vec<u8> {
+        jobs.iter().map(|job| job.commit.guards[0].key.0[0]).collect()
+    }
+
+    fn claims(jobs: &[Job]) -> Vec<u64> {
+        jobs.iter().flat_map(|job| job.pack.claims.clone()).collect()
+    }
+
+    #[tokio::test]
+    async fn commits_that_share_something_never_go_together() {
+        let queue = Queue::new(9);
+        let _answers = [&[1][..], &[2], &[1, 3], &[3], &[4]].map(|keys| push(&queue, keys));
+        let first = queue.take().await.unwrap();
+        // The last commit on 3 waits for the one before it, which waits for the first on 1.
+        assert_eq!(keys(&first), [1, 2, 4]);
+        queue.release(&claims(&first));
+        let second = queue.take().await.unwrap();
+        assert_eq!(keys(&second), [1]);
+        queue.release(&claims(&second));
+        assert_eq!(keys(&queue.take().await.unwrap()), [3]);
+    }
+
+    #[tokio::test]
+    async fn a_statement_takes_no_more_than_it_may() {
+        let queue = Queue::new(2);
+        let _answers = [1, 2, 3].map(|key| push(&queue, &[key]));
+        assert_eq!(keys(&queue.take().await.unwrap()), [1, 2]);
+        queue.close();
+        assert_eq!(keys(&queue.take().await.unwrap()), [3]);
+        assert!(queue.take().await.is_none());
+        assert!(
+            queue.push(Commit { write: None, guards: vec![], now: Timestamp::UNIX_EPOCH }, empty()).is_err()
+        );
+    }
+
+    fn empty() -> Pack {
+        Pack::of(&Commit { write: None, guards: vec![], now: Timestamp::UNIX_EPOCH }).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_waited_too_long_is_refused_and_was_never_sent() {
+        let queue = Queue::new(2);
+        let answer = push(&queue, &[1]);
+        queue.expire(Duration::from_secs(3600));
+        assert_eq!(queue.len(), 1);
+        std::thread::sleep(Duration::from_millis(2));
+        queue.expire(Duration::ZERO);
+        assert_eq!(queue.len(), 0);
+        assert!(matches!(answer.await, Ok(Err(StoreError::Unavailable(_)))));
     }
 }

@@ -1,6 +1,8 @@
 //! The store on PostgreSQL passes the contract of a store: with and without coalescing, and as two stores
 //! on one database, which take turns.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},

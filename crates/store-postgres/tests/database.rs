@@ -1,5 +1,7 @@
 //! What the store makes of its database: migrations, purging, deletion, damage, reads that may be old.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{sync::Arc, time::Duration};
 
 use gateway_core::{

@@ -1,5 +1,7 @@
 //! What each `sslmode` promises, against a server with a certificate of our own issuer.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{fs, path::Path, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};

@@ -1,8 +1,6 @@
 //! A wire that tests hold in their hands: a proxy before the server that counts round trips and loses
 //! answers.
 
-#![allow(dead_code, reason = "each test uses a part of it")]
-
 use std::sync::{
     Arc,
     atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -22,7 +20,7 @@ const COMMIT_BYTES: usize = 200;
 
 /// What becomes of a statement whose connection is cut.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Cut {
+pub(crate) enum Cut {
     /// It never arrives.
     Before,
     /// It arrives, and the connection is cut at once.
@@ -33,18 +31,18 @@ pub enum Cut {
 
 /// What the proxy saw and is to do.
 #[derive(Default)]
-pub struct Wire {
+pub(crate) struct Wire {
     /// Round trips: what a client waits for an answer to.
-    pub trips: AtomicU64,
+    pub(crate) trips: AtomicU64,
     /// Connections that were cut.
-    pub cuts: AtomicUsize,
+    pub(crate) cuts: AtomicUsize,
     commits: AtomicUsize,
     every: AtomicUsize,
 }
 
 impl Wire {
     /// Cuts at every so-manieth commit; 0 for never.
-    pub fn cut_every(&self, every: usize) {
+    pub(crate) fn cut_every(&self, every: usize) {
         self.every.store(every, Ordering::Relaxed);
     }
 
@@ -64,7 +62,7 @@ impl Wire {
 }
 
 /// A proxy before the server of a URL; the URL through it.
-pub async fn proxy(url: &str) -> (String, Arc<Wire>) {
+pub(crate) async fn proxy(url: &str) -> (String, Arc<Wire>) {
     let (before, rest) = url.split_once('@').unwrap();
     let (host, path) = rest.split_once('/').unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
