@@ -130,7 +130,7 @@ impl<'a> Trial<'a> {
         server: &str,
         reached: impl FnOnce(&str) -> String,
     ) -> Self {
-        let folder = settings.folder.join(name.rsplit(' ').next().unwrap());
+        let folder = settings.folder.join(name.replace([' ', ','], "-"));
         fs::create_dir_all(&folder).unwrap();
         let bed = Bed::on_database(CONFIG, Database::on(server));
         let url = bed.database().url.clone();
