@@ -112,6 +112,11 @@ impl<S: UserStore> Gateway<S> {
         &self.store
     }
 
+    /// The reader of the clock.
+    pub(crate) fn clock(&self) -> Clock {
+        Arc::clone(&self.clock)
+    }
+
     /// The metrics.
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -228,7 +233,8 @@ fn finish(answer: Answer, head: &Parts, known: Option<(&Mount, &str)>) -> Respon
     let headers = response.headers_mut();
     headers.reserve(answer.headers.len() + 4);
     headers.extend(answer.headers);
-    if head.method == Method::HEAD {
+    // A 304 has none of its own (RFC 9110, 8.6).
+    if head.method == Method::HEAD && answer.status != StatusCode::NOT_MODIFIED {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     if answer.hygiene == Hygiene::Full {
