@@ -98,7 +98,12 @@ async fn page(gateway: &Inside, target: &str) -> (Vec<UserId>, Option<String>) {
 }
 
 /// The pages of a list, each with the cursor behind it.
-async fn walk(gateway: &Inside, mount: &str, filter: &str, limit: usize) -> Vec<(Vec<UserId>, Option<String>)> {
+async fn walk(
+    gateway: &Inside,
+    mount: &str,
+    filter: &str,
+    limit: usize,
+) -> Vec<(Vec<UserId>, Option<String>)> {
     let mut pages: Vec<(Vec<UserId>, Option<String>)> = Vec::new();
     loop {
         let cursor = pages.last().and_then(|(_, next)| next.as_deref()).map(|next| format!("&cursor={next}"));
@@ -125,7 +130,11 @@ fn varied(number: u32) -> User {
     user.status = [Status::Active, Status::PendingCompliance, Status::Closed][number as usize / 4 % 3];
     let at = now();
     if number.is_multiple_of(5) {
-        user.suspensions.push(Suspension { reason: None, starts_at: at - time::Duration::days(2), ends_at: None });
+        user.suspensions.push(Suspension {
+            reason: None,
+            starts_at: at - time::Duration::days(2),
+            ends_at: None,
+        });
     } else if number.is_multiple_of(7) {
         let ends_at = Some(at - time::Duration::days(1));
         user.suspensions.push(Suspension { reason: None, starts_at: at - time::Duration::days(2), ends_at });
@@ -151,8 +160,14 @@ async fn every_filter_gives_all_whom_it_asks_for_page_by_page() {
         (String::new(), none.clone()),
         ("&email=DESK%40a.example".into(), Query { email: email.clone(), ..none.clone() }),
         ("&username=jane1".into(), Query { username: username.clone(), ..none.clone() }),
-        ("&username=jane1&email=DESK%40a.example".into(), Query { email: email.clone(), username, ..none.clone() }),
-        ("&email=nobody%40a.example".into(), Query { email: Some("nobody@a.example".into()), ..none.clone() }),
+        (
+            "&username=jane1&email=DESK%40a.example".into(),
+            Query { email: email.clone(), username, ..none.clone() },
+        ),
+        (
+            "&email=nobody%40a.example".into(),
+            Query { email: Some("nobody@a.example".into()), ..none.clone() },
+        ),
         ("&link=one:4".into(), Query { link: Some(link("one", 4)), ..none.clone() }),
         ("&link=two:1".into(), Query { link: Some(link("two", 1)), ..none.clone() }),
     ];
@@ -174,7 +189,10 @@ async fn every_filter_gives_all_whom_it_asks_for_page_by_page() {
             for limit in [1, 7, 100] {
                 let pages = walk(&gateway, mount, &filter, limit).await;
                 assert_eq!(all(&pages), expected, "{mount} {filter} {limit}");
-                assert!(pages.len() <= expected.len() / limit + 1, "{mount} {filter}: full pages but the last");
+                assert!(
+                    pages.len() <= expected.len() / limit + 1,
+                    "{mount} {filter}: full pages but the last"
+                );
             }
             found += expected.len();
         }
@@ -268,7 +286,8 @@ async fn whoever_stays_is_on_one_page_while_others_come_and_go() {
     }
     stay.sort();
     let ended = Arc::new(AtomicBool::new(false));
-    let lists = [("all", ""), ("one", ""), ("all", "&email=desk%40a.example"), ("all", "&status=pendingCompliance")];
+    let lists =
+        [("all", ""), ("one", ""), ("all", "&email=desk%40a.example"), ("all", "&status=pendingCompliance")];
     let walkers: Vec<_> = lists
         .into_iter()
         .map(|(mount, filter)| {
