@@ -151,6 +151,11 @@ pub trait Dialect: Send + Sync {
         false
     }
 
+    /// True where answers tell clients how they stand with the mount's rate limit (decision 11).
+    fn tells_limits(&self) -> bool {
+        false
+    }
+
     /// What an Idempotency-Key may be.
     fn key_form(&self) -> KeyForm {
         KeyForm::Uuid
