@@ -14,6 +14,7 @@ pub mod partner;
 pub mod party;
 mod process;
 pub mod unreachable;
+pub mod valkey;
 pub mod watched;
 pub mod wire;
 
