@@ -51,15 +51,16 @@ fn relative_date(argument: &str, now: UtcDateTime) -> String {
     date.format(format_description!("[year]-[month]-[day]")).unwrap()
 }
 
-const TOKENS: [(&str, &str); 4] = [
+const TOKENS: [(&str, &str); 5] = [
     ("$UUID", "hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh"),
     ("$SECONDS", "dddd-dd-ddTdd:dd:ddZ"),
     ("$FOUR_DIGITS", "dddd"),
+    ("$MILLISECONDS", "dddd-dd-ddTdd:dd:dd.dddZ"),
     ("$ETAG", "\"bbbbbbbbbbbbbbbbbbbbbb\""),
 ];
 
-/// True where `text` is `pattern`, with any UUID for `$UUID`, any instant for `$SECONDS`, any four
-/// digits for `$FOUR_DIGITS`, any entity tag for `$ETAG`.
+/// True where `text` is `pattern`, with any UUID for `$UUID`, any instant for `$SECONDS` and
+/// `$MILLISECONDS`, any four digits for `$FOUR_DIGITS`, any entity tag for `$ETAG`.
 #[must_use]
 pub fn matches(pattern: &str, text: &str) -> bool {
     let (mut pattern, mut text) = (pattern, text);
@@ -94,7 +95,15 @@ pub fn generalize(text: &str, id: &str) -> String {
     let text = text.replace(id, "$ID").replace(&user_of(id), "$USER");
     let mut out = String::new();
     let mut rest = text.as_str();
+    let (instant, milliseconds) = TOKENS[3];
     'text: while let Some(first) = rest.chars().next() {
+        // Other such instants are what the case has sent.
+        let is_clock = ["createdAt\":\"", "updatedAt\":\""].iter().any(|name| out.ends_with(name));
+        if is_clock && has_shape(rest, milliseconds) {
+            out.push_str(instant);
+            rest = &rest[milliseconds.len()..];
+            continue 'text;
+        }
         for (token, shape) in &TOKENS[..2] {
             if has_shape(rest, shape) {
                 out.push_str(token);
