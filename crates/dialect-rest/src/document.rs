@@ -12,7 +12,8 @@ use crate::{rules, wire::TABLE};
 pub(crate) const SECRET: &str = "secureMetadata";
 
 /// A user as it is answered: what is unset is left out, an empty text of another dialect too.
-pub(crate) fn present<'a>(view: &View<'a>) -> Json<'a> {
+#[must_use]
+pub fn present<'a>(view: &View<'a>) -> Json<'a> {
     let filled = |json: &Json<'_>| !matches!(json, Json::Text(text) if text.is_empty());
     let Json::Object(mut members) = TABLE.write(view, Unset::Omit) else { return Json::Null };
     members.retain_mut(|(name, value)| match value {
@@ -42,7 +43,7 @@ pub(crate) fn bad(pointer: impl Into<String>, problem: Problem) -> Error {
 }
 
 /// Takes a member out of a document.
-pub(crate) fn take<'a>(document: &mut Json<'a>, name: &str) -> Option<Json<'a>> {
+pub fn take<'a>(document: &mut Json<'a>, name: &str) -> Option<Json<'a>> {
     let Json::Object(members) = document else { return None };
     let at = members.iter().position(|(own, _)| own == name)?;
     Some(members.remove(at).1)
@@ -64,7 +65,7 @@ pub(crate) fn without_nulls(document: Json<'_>) -> Json<'_> {
 ///
 /// # Errors
 /// Every bad field.
-pub(crate) fn creation(
+pub fn creation(
     site: &Site<'_>,
     document: Json<'_>,
     id: Option<UserId>,

@@ -5,11 +5,13 @@
 //! errors, `negotiate.rs` speaks about media types.
 
 mod codec;
-mod document;
+pub mod document;
+mod forms;
 #[doc(hidden)]
 pub mod fuzz;
 mod merge;
 mod negotiate;
+mod paper;
 #[doc(hidden)]
 pub mod patch;
 mod problem;
@@ -22,17 +24,18 @@ mod wire;
 use std::{borrow::Cow, sync::Arc};
 
 use gateway_core::{
-    Caller, Change, Error, ErrorKind, ExternalId, FieldError, Link, Locator, Namespace, Operation, Outcome,
-    Place, Problem, Reach, User, View,
+    Attr, Caller, Change, Error, ErrorKind, ExternalId, FieldError, Link, Locator, Namespace, Operation,
+    Outcome, Place, Problem, Reach, User, View,
 };
 use gateway_dialect::{
-    Action, Answer, Decoded, Dialect, Expressed, FieldTable, Hygiene, Json, KeyForm, Naming, Occasion,
-    Options, Request, Route, Ruling, Site, Target, UnknownFields, Verb,
+    Action, Answer, Decoded, Description, Dialect, Expressed, FieldTable, Hygiene, Json, KeyForm, Naming,
+    Occasion, Options, Paper, Request, Route, Ruling, Site, Target, UnknownFields, Verb,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use document::{SECRET, Source};
 use negotiate::{JSON, is_json_patch};
+pub use rules::judge;
 use wire::{ROUTES, TABLE};
 
 /// The parameters of the paths.
@@ -45,6 +48,12 @@ const EXTERNAL_ID: &str = "externalId";
 pub struct Rest {
     /// A change must say which version it is based on.
     demands_match: bool,
+}
+
+/// The JSON pointer to an attribute in the document of a user.
+#[must_use]
+pub fn pointer(attr: Attr) -> &'static str {
+    TABLE.wire(attr).unwrap_or_default()
 }
 
 impl Rest {
@@ -113,12 +122,12 @@ impl Dialect for Rest {
         if caller.is_anonymous {
             return Err(ErrorKind::MissingCredential.into());
         }
-        let scope = if target.route.verb == Verb::Get { "users:read" } else { "users:write" };
+        let scope = scope(target.route.verb);
         let is_free = caller.subject.is_none() && caller.scope.is_empty();
         if is_free || caller.has_scope(scope) {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Forbidden).message(format!("This needs the scope {scope}")).cause("scope"))
+        Err(lacks(scope))
     }
 
     fn negotiate(&self, request: &Request<'_>) -> Result<(), Error> {
@@ -203,6 +212,10 @@ impl Dialect for Rest {
         problem::render(error, occasion)
     }
 
+    fn describe(&self, paper: &Paper<'_>) -> Description {
+        paper::describe(paper, self.demands_match)
+    }
+
     /// A merge patch.
     fn compose(&self, fields: &[Expressed<'_>], _: &str) -> Vec<u8> {
         let mut members: Vec<(Cow<'_, str>, Json<'_>)> = Vec::new();
@@ -232,6 +245,14 @@ impl Rest {
         }
         Ok(())
     }
+}
+
+const fn scope(verb: Verb) -> &'static str {
+    if matches!(verb, Verb::Get) { "users:read" } else { "users:write" }
+}
+
+fn lacks(scope: &str) -> Error {
+    Error::new(ErrorKind::Forbidden).message(format!("This needs the scope {scope}")).cause("scope")
 }
 
 /// PUT: on a mount that sees all users it makes the one that is not there.

@@ -12,7 +12,7 @@ const LINE: [Attr; 3] = [Attr::AddressLine1, Attr::Street, Attr::HouseNumber];
 ///
 /// # Errors
 /// [`gateway_core::ErrorKind::Invalid`].
-pub(crate) fn judge(ruling: &Ruling<'_>) -> Result<(), Error> {
+pub fn judge(ruling: &Ruling<'_>) -> Result<(), Error> {
     let errors = broken(ruling);
     if errors.is_empty() { Ok(()) } else { Err(Error::invalid(errors)) }
 }

@@ -122,6 +122,11 @@ impl<S: UserStore> Gateway<S> {
         &self.store
     }
 
+    /// The reader of the clock.
+    pub(crate) fn clock(&self) -> Clock {
+        Arc::clone(&self.clock)
+    }
+
     /// The metrics.
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics

@@ -16,6 +16,7 @@ mod rest;
 mod seeds;
 mod store;
 mod text;
+mod transfer;
 mod whole;
 
 pub use mutate::Mutator;
@@ -69,6 +70,9 @@ pub const TARGETS: &[Target] = &[
     target("cursor", rest::cursor),
     // A request, as the gateway answers it.
     target("whole", whole::whole),
+    // What is imported.
+    target("import-lines", transfer::import_lines),
+    target("import-chunk", transfer::import_chunk),
     // A connection.
     target("h1-head", connection::h1_head),
     target("h1-chunks", connection::h1_chunks),

@@ -6,9 +6,10 @@
 //! In targets, headers, bodies and answers `$ID` is an id that only this case uses, `$USER` a UUID of
 //! the same kind (`$USER(upper)` in upper case), `$DATE(-18y+1d)` a date relative to today (UTC),
 //! `$REPEAT(x,101)` a repetition, `$KEPT(tag)` what an earlier step's answer had where its `keep` said
-//! `{ tag = "ETag" }`, a header, or `{ tag = "/data/id" }`, a pointer into its body. In answers `$UUID` stands
-//! for any UUID in lower case, `$SECONDS` for any instant in whole seconds, `$MILLISECONDS` for one in
-//! milliseconds, `$FOUR_DIGITS` for a number, `$ETAG` for any strong entity tag without a mark of suspensions.
+//! `{ tag = "ETag" }`, a header, or `{ tag = "/data/id" }`, a pointer into its body. In answers `$UUID`
+//! stands for any UUID in lower case, `$SECONDS` for any instant in whole seconds, `$MILLISECONDS` for one
+//! in milliseconds, `$FOUR_DIGITS` for a number, `$ETAG` for any strong entity tag without a mark of
+//! suspensions.
 
 mod credential;
 mod pattern;

@@ -8,7 +8,7 @@ use store_embedded::{EmbeddedStore, OpenError, Options};
 use super::{DAMAGED, File, IO_FAILURE, printer};
 use crate::{
     clock,
-    config::{Overrides, StoreConfig},
+    config::{Config, Overrides, StoreConfig},
     control::{self, Reply, Request},
 };
 
@@ -43,9 +43,12 @@ impl Place {
 }
 
 impl Data {
+    pub(super) fn config(&self) -> Result<Config, ExitCode> {
+        self.file.load(&Overrides { data: self.data.clone(), ..Overrides::default() })
+    }
+
     pub(super) fn place(&self) -> Result<Place, ExitCode> {
-        let overrides = Overrides { data: self.data.clone(), ..Overrides::default() };
-        Ok(Place::of(&self.file.load(&overrides)?.store))
+        Ok(Place::of(&self.config()?.store))
     }
 }
 
