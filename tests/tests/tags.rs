@@ -200,14 +200,14 @@ fn write(
     let key = Uuid::new_v4().to_string();
     let key = [("Idempotency-Key", key.as_str())];
     let mut headers = vec![("If-Match", known.as_str())];
-    headers.extend(key.into_iter().filter(|_| round % 2 == 0));
+    headers.extend(key.into_iter().filter(|_| round.is_multiple_of(2)));
     start.wait();
     let answer = writer.send(connection, &change, &headers);
     // Both have their answers.
     start.wait();
     let won = answer.status == 200;
     assert!(won || writer.refusal(&answer), "{writer:?}: {answer:?}");
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         let again = writer.send(connection, &change, &headers);
         assert_eq!((again.status, &again.body), (answer.status, &answer.body), "{writer:?}");
         assert_eq!(again.header("idempotency-replayed"), Some("true"), "{writer:?}");
