@@ -106,7 +106,7 @@ impl Together {
             let bed = Bed::with(&config(burst, shared));
             bed.replace("limits-url", &valkey.url());
             let process = Process::start(&bed);
-            process.wait_until("limits are shared", |process| is_shared(process));
+            process.wait_until("limits are shared", is_shared);
             (process, bed)
         };
         let gateways = (0..count).map(gateway).collect();
