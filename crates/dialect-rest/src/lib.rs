@@ -96,6 +96,10 @@ impl Dialect for Rest {
         true
     }
 
+    fn tells_limits(&self) -> bool {
+        true
+    }
+
     fn key_form(&self) -> KeyForm {
         KeyForm::Text
     }

@@ -31,6 +31,7 @@ use crate::{
     control::{self, Control},
     demo,
     issuers::{self, Readiness},
+    limits::SharedCount,
     live::Live,
     log::{self, Logs},
     metrics::Metrics,
@@ -125,9 +126,12 @@ async fn serve_store<S: Backend, B: Future<Output = ()> + Send + 'static>(
     metrics.register(Box::new(logs.dropped.clone())).map_err(unregistered)?;
     let told = Told::new(&metrics).map_err(unregistered)?;
     let (listener, admin_listener) = listeners(&config, sockets, &metrics)?;
+    let shared = config.server.shared_limits.as_ref().map(|terms| SharedCount::start(terms, &metrics));
+    let shared = shared.transpose().map_err(unregistered)?;
     let live = Live::new(config.mounts.clone(), &config.server);
     let gateway = Gateway::new(store, live, Arc::new(clock::now), metrics)
         .with_vault(Vault::new(config.secrets_key.as_ref()))
+        .with_shared_count(shared)
         .with_access_log(logs.access.clone());
     let gateway = Arc::new(gateway);
 
@@ -286,7 +290,8 @@ fn admin<S: Backend>(gateway: &Arc<Gateway<S>>, end: &Arc<End>, origin: String) 
         metrics: Arc::new(move || {
             let (live, own) = (counted.live(), counted.metrics().render());
             let outside = webhook::circuits(&live) + &issuers::render(&live, clock::now());
-            own + &in_flight(&counted) + &outside + &counted.store().figures()
+            let shared = counted.shared_count.as_ref().map_or_else(String::new, |shared| shared.render());
+            own + &in_flight(&counted) + &shared + &outside + &counted.store().figures()
         }),
         documents: Arc::new(move |path| {
             openapi::pages::answer(described.live().mounts(), path, &origin, clock::now())

@@ -6,7 +6,7 @@ use gateway_dialect::{Options, Span};
 
 use super::{
     Log, LogFormat, LogLevel, Overrides, Server, StoreConfig, mounts::rate_limit, report::Mistake,
-    secrets::Secrets, store, tls,
+    secrets::Secrets, shared, store, tls,
 };
 use crate::{
     forwarded::{ForwardedHeader, Network, Proxies},
@@ -86,6 +86,7 @@ fn server(
         max_requests: size(&mut options, "max_requests", REQUESTS).unwrap_or(4096),
         proxies: proxies(&mut options),
         failed_auth_limit: rate_limit(&mut options, "failed_auth_limit"),
+        shared_limits: shared::read(&mut options, secrets),
         watch: options.flag("watch", true),
     };
     let tls = tls::read(&mut options, secrets);
