@@ -107,6 +107,22 @@ fn a_database_may_come_later_go_and_come_back() {
     assert_stops(process);
 }
 
+/// What would stop a start does not end a process that waits: it says what is wrong until that is mended.
+#[test]
+fn a_database_that_comes_back_as_another_is_waited_for() {
+    let mut server = Instance::start();
+    let bed = Bed::on_database(CONFIG, Database::on(&server.url()));
+    bed.database().execute("INSERT INTO interlingua_migrations (number) VALUES (1000)").unwrap();
+    server.kill();
+    let process = Process::start(&bed);
+    server.restart();
+    process.wait_until("it says why", |process| process.admin("/readyz").1.contains("of a later release"));
+    assert_eq!(process.send(&Party::Update.read(Uuid::nil())).unwrap().status, 503);
+    bed.database().execute("DELETE FROM interlingua_migrations WHERE number = 1000").unwrap();
+    assert_serves(&process);
+    assert_stops(process);
+}
+
 /// A stop is no matter of the database.
 #[test]
 fn a_gateway_without_its_database_stops_when_told() {

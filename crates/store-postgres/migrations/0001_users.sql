@@ -40,8 +40,9 @@ CREATE TABLE IF NOT EXISTS interlingua_ledger (
 CREATE INDEX IF NOT EXISTS interlingua_ledger_at ON interlingua_ledger (at ASC);
 CREATE INDEX IF NOT EXISTS interlingua_ledger_answers ON interlingua_ledger (user_id) WHERE answer IS NOT NULL;
 
--- What was made with the store and stays with it.
+-- What was made with the store and stays with it; and a row to write to where nothing else is to be written.
 CREATE TABLE IF NOT EXISTS interlingua_meta (
     name text PRIMARY KEY,
     value bytea NOT NULL
 );
+INSERT INTO interlingua_meta (name, value) VALUES ('sync', '') ON CONFLICT (name) DO NOTHING;

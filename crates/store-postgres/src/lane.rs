@@ -198,7 +198,7 @@ async fn settle_all(
         let committed = match (job.doubtful_until, lane.as_ref()) {
             (None, _) => committed,
             (Some(until), Some(lane)) => {
-                let resolved = resolve::resolve(&lane.link.client, &job, committed);
+                let resolved = resolve::resolve(&lane.link, &job, committed);
                 time::timeout_at(until.into(), resolved).await.unwrap_or(Committed::Unknown)
             }
             (Some(_), None) => Committed::Unknown,

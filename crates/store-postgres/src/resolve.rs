@@ -4,18 +4,39 @@
 //! commit only. If the first one is still on its way, the second waits for its locks; if it never came,
 //! the second takes its place, and should the first come later, it finds the place taken. What is left to
 //! tell is whether the commit that stands in the second one's way is its own first one.
+//!
+//! What can be read may not be on the standby yet, where there is one to wait for: a wait that was cut short
+//! is how an answer gets lost, too. So something is written behind it, which is answered once both are safe.
 
 use gateway_core::{Committed, LedgerKey};
 use tokio_postgres::Client;
 
 use crate::{
+    connect::Link,
     pack::{self, UserRow},
     queue::Job,
     reads,
 };
 
+const SYNC: &str = "UPDATE interlingua_meta SET value = value WHERE name = 'sync'";
+
 /// What became of a commit in doubt, after what its second sending came to.
-pub(crate) async fn resolve(client: &Client, job: &Job, second: Committed) -> Committed {
+pub(crate) async fn resolve(link: &Link, job: &Job, second: Committed) -> Committed {
+    let found = find(&link.client, job, second.clone()).await;
+    if found == Committed::Done && second != Committed::Done && !sync(link).await {
+        return Committed::Unknown;
+    }
+    found
+}
+
+/// Whether all that was read so far is as safe as an answered commit.
+async fn sync(link: &Link) -> bool {
+    let warnings = link.warnings();
+    let written = link.client.execute(SYNC, &[]).await;
+    written.is_ok_and(|rows| rows == 1) && link.warnings() == warnings
+}
+
+async fn find(client: &Client, job: &Job, second: Committed) -> Committed {
     match second {
         Committed::Done | Committed::Unknown => second,
         Committed::KeyTaken(key) => match own(client, job, key).await {

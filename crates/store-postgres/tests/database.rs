@@ -8,7 +8,10 @@ use gateway_core::{
     Attr, Change, Commit, Committed, Guard, LedgerKey, LedgerRecord, Status, StoreError, Timestamp, User,
     UserId, UserStore as _, Value, Write,
 };
-use gateway_testkit::{contract::Start, postgres::Database};
+use gateway_testkit::{
+    contract::Start,
+    postgres::{Database, Instance, column, execute},
+};
 use store_postgres::{OpenError, Options, PostgresStore, migrate};
 use tokio::task::JoinSet;
 
@@ -161,4 +164,71 @@ async fn a_read_is_as_of_its_time_unless_it_may_be_old() {
     stale.commit(Commit { write, guards: Vec::new(), now: now() }).await.unwrap();
     assert_eq!(stale.user(first.id).await.unwrap(), None);
     assert_eq!(stale.stats().cache_hits, 2);
+}
+
+fn guarded(user: &Arc<User>) -> (LedgerKey, Commit) {
+    let key = LedgerKey(*user.id.as_bytes());
+    let record = LedgerRecord { fingerprint: [7; 32], at: now(), user: Some(user.id), answer: None };
+    (key, Commit { guards: vec![Guard { key, record }], ..creation(user) })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_waits_too_long_was_not_done() {
+    let database = migrated().await;
+    let statement_timeout = Duration::from_millis(200);
+    let store = PostgresStore::open(Options { statement_timeout, ..options(&database) }).await.unwrap();
+    let first = user(1);
+    store.commit(creation(&first)).await.unwrap();
+    let (mut other, connection) =
+        tokio_postgres::connect(&database.url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let held = other.transaction().await.unwrap();
+    held.execute("SELECT 1 FROM interlingua_users FOR UPDATE", &[]).await.unwrap();
+    let (second, commit) = update(&first, "second");
+    assert!(matches!(store.commit(commit.clone()).await, Err(StoreError::Unavailable(_))));
+    held.rollback().await.unwrap();
+    assert_eq!(store.user(first.id).await.unwrap(), Some(first));
+    assert_eq!(store.commit(commit).await.unwrap(), Committed::Done);
+    assert_eq!(store.user(second.id).await.unwrap(), Some(second));
+}
+
+/// A commit whose wait for its standby is cut short by somebody is there, and may be lost with its host: it
+/// is never said to be done, however it is looked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_no_standby_has_is_not_done() {
+    let server = Instance::start();
+    let database = Database::on(&server.url());
+    migrate(&options(&database)).await.unwrap();
+    let store = PostgresStore::open(options(&database)).await.unwrap();
+    let standby = |name: &str| {
+        execute(&server.url(), &format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'")).unwrap();
+        execute(&server.url(), "SELECT pg_reload_conf()").unwrap();
+    };
+    let cut = async {
+        loop {
+            let waits =
+                "SELECT pg_cancel_backend(pid)::text FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+            column(&server.url(), waits).unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let answers = async {
+        standby("nobody");
+        // The server takes a moment to know of its standby: until then all is done.
+        for byte in 1..=200 {
+            let (key, commit) = guarded(&user(byte));
+            let answer = store.commit(commit).await.unwrap();
+            if answer != Committed::Done {
+                return (byte, key, answer);
+            }
+        }
+        panic!("nothing waited for the standby, or its answer was taken for good");
+    };
+    let (byte, key, answer) = tokio::select! { answer = answers => answer, () = cut => return };
+    assert_eq!(answer, Committed::Unknown);
+    standby("");
+    assert_eq!(store.user(user(byte).id).await.unwrap(), Some(user(byte)));
+    assert_eq!(store.commit(guarded(&user(byte)).1).await.unwrap(), Committed::KeyTaken(key));
+    let stats = store.stats();
+    assert_eq!((stats.unknown, stats.resolved), (1, 0));
 }

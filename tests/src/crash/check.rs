@@ -11,7 +11,7 @@ use super::{
 };
 
 const CHECKERS: usize = 6;
-/// How often a store that goes on is asked again, and when.
+/// How often a store that goes on is asked again, and when; unless something is wrong already.
 const TRIES: usize = 200;
 const PAUSE: Duration = Duration::from_millis(50);
 /// Of users that were settled before, so many are looked at again.
@@ -72,7 +72,7 @@ fn check_one(oracle: &Oracle, connection: &mut Connection, subject: &Subject, cr
 fn send(oracle: &Oracle, connection: &mut Connection, subject: &Subject, op: &Op) -> Sent {
     let mut sent = oracle.send(connection, subject, op);
     for _ in 0..if oracle.lasts { TRIES } else { 0 } {
-        if sent != Sent::Unknown {
+        if sent != Sent::Unknown || oracle.wrongs() > 0 {
             break;
         }
         std::thread::sleep(PAUSE);
@@ -85,7 +85,7 @@ fn look(oracle: &Oracle, connection: &mut Connection, subject: &Subject) -> Opti
     let (reader, request) = wire::read(subject);
     let mut asked = connection.send(&request);
     for _ in 0..if oracle.lasts { TRIES } else { 0 } {
-        if asked.as_ref().is_ok_and(|answer| answer.status != 503) {
+        if asked.as_ref().is_ok_and(|answer| answer.status != 503) || oracle.wrongs() > 0 {
             break;
         }
         std::thread::sleep(PAUSE);

@@ -248,3 +248,36 @@ fn wait_until(what: &str, holds: impl Fn() -> bool) {
         std::thread::sleep(PAUSE);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gateway_testkit::postgres::execute;
+
+    use super::*;
+    use crate::binary;
+
+    /// The trial on trial: a database that loses what was acknowledged.
+    #[test]
+    fn a_database_that_forgets_is_found_out() {
+        for forget in ["interlingua_ledger", "interlingua_users"] {
+            let folder = tempfile::tempdir().unwrap();
+            let settings = Settings {
+                gateway: binary().to_owned(),
+                folder: folder.path().to_owned(),
+                rounds: 5,
+                seed: 1,
+                clients: 16,
+                until_lost: true,
+            };
+            let server = Instance::start();
+            let mut trial = Trial::new(&settings, "forgetful", &server.url(), server.port());
+            let url = trial.url();
+            while trial.goes_on(settings.rounds) {
+                trial.report.rounds += 1;
+                trial.life(|_| execute(&url, &format!("DELETE FROM {forget}")).unwrap());
+            }
+            let report = trial.finish();
+            assert!(report.count(Fault::Lost) > 0, "{forget}: {}\n{}", report.row(), report.words());
+        }
+    }
+}
