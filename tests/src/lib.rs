@@ -15,6 +15,7 @@ pub mod party;
 mod process;
 pub mod schema;
 pub mod unreachable;
+pub mod valkey;
 pub mod watched;
 pub mod wire;
 
