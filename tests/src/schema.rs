@@ -79,7 +79,11 @@ impl<'d> Schemas<'d> {
             "items" | "contains" | "minItems" | "maxItems" | "uniqueItems" => {
                 value.as_array().map_or_else(String::new, |items| self.items(word, told, items))
             }
-            "properties" | "required" | "additionalProperties" | "propertyNames" | "minProperties"
+            "properties"
+            | "required"
+            | "additionalProperties"
+            | "propertyNames"
+            | "minProperties"
             | "maxProperties" => {
                 value.as_object().map_or_else(String::new, |_| self.members(schema, word, told, value))
             }

@@ -107,7 +107,7 @@ fn answers(
             answers.header(status, REPLAYED.as_str(), components);
         }
     }
-    if route.verb == Verb::Get && failures::names_user(route) {
+    if route.verb == Verb::Get && failures::names_user(route) && dialect.has_entity_tags() {
         let tag = tagged(Answer::empty(StatusCode::NOT_MODIFIED, Hygiene::Full), mount);
         answers.add(mount, ("not_modified", &tag), None, components);
     }
