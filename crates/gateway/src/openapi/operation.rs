@@ -126,6 +126,12 @@ fn answers(
             answers.header(answer.status, REPLAYED.as_str(), components);
         }
     }
+    if mount.rate_limit.is_some() && dialect.tells_limits() {
+        for status in answers.statuses() {
+            answers.header(status, "ratelimit-policy", components);
+            answers.header(status, "ratelimit", components);
+        }
+    }
     answers.into_value()
 }
 
