@@ -99,11 +99,15 @@ fn links() -> Schema {
 fn whole(paper: &Paper<'_>) -> Body {
     let mut schema = TABLE.sent(Mode::Create, paper.site.unknown_fields, paper.sent());
     let is_put = paper.route.action == Action::Replace;
-    if is_put {
-        read_only(&mut schema, |access| access == Access::ReadOnly);
-        // Where the suspensions say so as well.
-        let words = ["pendingCompliance", "active", "closed", Standing::Suspended.as_str()];
-        schema["properties"]["status"] = with(one_of(words.into_iter()), "description", "The standing.");
+    read_only(&mut schema, |access| access == Access::ReadOnly);
+    if !is_put {
+        for row in TABLE.rows().iter().filter(|row| row.access == Access::ReadOnly) {
+            schema["properties"][row.path().1] = json!({"type": "null", "description": "Read-only."});
+        }
+    }
+    if let Reach::Namespace(namespace) = paper.site.reach {
+        let own = json!({"const": namespace.as_str()});
+        schema["properties"]["links"]["items"]["properties"]["namespace"] = own;
     }
     for path in ["status", SECRET, "links"] {
         schema["properties"][path] = nullable(schema["properties"][path].take());
@@ -159,9 +163,8 @@ fn merge_patch(paper: &Paper<'_>) -> Body {
 
 /// Operations on the user as it is answered (RFC 6902).
 fn json_patch(_: &Paper<'_>) -> Body {
-    let names: Vec<_> =
-        TABLE.rows().iter().map(|row| row.path()).map(|(group, name)| group.unwrap_or(name)).collect();
-    let path = json!({"type": "string", "pattern": format!("^(?:/(?:{})(?:/.*)?)?$", names.join("|"))});
+    // A JSON pointer: one operation may take away what another has put where nothing can be.
+    let path = json!({"type": "string", "pattern": "^(?:/(?:[^/~]|~[01])*)*$"});
     let of = |op: &str, members: &[(&str, Schema)]| {
         let mut schema =
             json!({"type": "object", "title": op, "properties": {"op": {"const": op}, "path": path}});
