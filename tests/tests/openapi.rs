@@ -185,8 +185,9 @@ async fn what_the_cases_are_answered_is_described() {
 }
 
 /// What no schema says: that a date is not in the future, that a number is written without a point, how
-/// many bytes an object has, that an id is the one in the path.
-const BEYOND: [&str; 16] = [
+/// many bytes an object has, that an id is the one in the path, that a status is so by suspensions.
+const BEYOND: [&str; 17] = [
+    "status-copied-while-suspended",
     "create-birth-dates",
     "create-metadata-is-kept",
     "replace-makes-with-its-id",
