@@ -54,8 +54,8 @@ pub fn people(count: u32) -> String {
     let one = |number: u32| {
         let id = format!(r#""id":"0000{number:04x}-0000-4000-8000-000000000000","#);
         let link = format!(r#","links":[{{"namespace":"crm","externalId":"{number}"}}]"#);
-        let id = if number % 2 == 0 { id } else { String::new() };
-        let link = if number % 3 == 0 { String::new() } else { link };
+        let id = if number.is_multiple_of(2) { id } else { String::new() };
+        let link = if number.is_multiple_of(3) { String::new() } else { link };
         format!("{{{id}\"email\":\"user.{number}@example.com\"{link}}}\n")
     };
     (0..count).map(one).collect()

@@ -16,8 +16,11 @@ pub struct Admin {
     /// The metrics, as text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// What is under `/openapi`, by the whole path.
-    pub documents: Arc<dyn Fn(&str) -> Option<Response<Full<Bytes>>> + Send + Sync>,
+    pub documents: Arc<Documents>,
 }
+
+/// Answers a path, where there is something under it.
+pub type Documents = dyn Fn(&str) -> Option<Response<Full<Bytes>>> + Send + Sync;
 
 impl Respond for Admin {
     async fn respond(&self, _: SocketAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
