@@ -102,8 +102,6 @@ pub(super) fn speak(name: &str, bytes: &[u8]) -> bool {
                 said_everywhere(&changes);
                 users().into_iter().find_map(|user| update(dialect, site, user, changes.clone()).err())
             }
-            // A merge patch has no word for a null within a document.
-            Ok(Operation::Revise(_)) if changes.iter().any(holds_null) => {}
             Ok(Operation::Revise(_)) => {
                 users().into_iter().find_map(|user| revise(dialect, &request, site, user).err())
             }
@@ -252,6 +250,8 @@ fn said_everywhere(changes: &[Change]) {
                     dialect.name()
                 );
             }
+            // A merge patch has no word for a null within a document.
+            Ok(Operation::Revise(_)) if changes.iter().any(holds_null) => {}
             Ok(Operation::Revise(_)) => {
                 let again = at_site(dialect, |site, _| revised(dialect, site, &request));
                 let fields = dialect
