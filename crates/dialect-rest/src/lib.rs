@@ -216,7 +216,7 @@ impl Dialect for Rest {
         paper::describe(paper, self.demands_match)
     }
 
-    /// A merge patch.
+    /// A merge patch: it has no word for a null within metadata.
     fn compose(&self, fields: &[Expressed<'_>], _: &str) -> Vec<u8> {
         let mut members: Vec<(Cow<'_, str>, Json<'_>)> = Vec::new();
         for one in fields {
