@@ -97,7 +97,8 @@ fn the_shipped_comments_are_true() {
             "the file `/etc/interlingua/ca.crt` cannot be read",
             "the file `/etc/interlingua/ca.pem` cannot be read",
             "`INTROSPECTION_SECRET` is not set",
-            ": 7 mistakes",
+            "`INTERLINGUA_LIMITS_URL` is not set",
+            ": 9 mistakes",
         ],
     );
 }
