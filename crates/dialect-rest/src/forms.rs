@@ -9,11 +9,11 @@ use serde_json::json;
 
 use crate::codec::LONG_TEXT;
 
-/// Standings, in the order of an account's life; one is suspended by suspensions alone.
-pub(crate) fn status(_: &Codec, side: Side) -> Schema {
-    let plain = [Status::PendingCompliance, Status::Active, Status::Closed];
-    let suspended = (side == Side::Answered).then_some(Standing::Suspended.as_str());
-    one_of(plain.into_iter().map(Status::as_str).chain(suspended))
+/// Standings, in the order of an account's life. One is suspended by suspensions alone, but may be sent
+/// back so.
+pub(crate) fn status(_: &Codec, _: Side) -> Schema {
+    let plain = [Status::PendingCompliance, Status::Active, Status::Closed].map(Status::as_str);
+    one_of(plain.into_iter().chain([Standing::Suspended.as_str()]))
 }
 
 pub(crate) fn username(codec: &Codec, side: Side) -> Schema {

@@ -148,7 +148,7 @@ impl Dialect for Rest {
             Action::Delete => known(Operation::Delete(user)),
             Action::ReadLinks => known(Operation::ReadLinks(user)),
             Action::Link => known(Operation::Link(user, link(request).map_err(Error::invalid)?)),
-            Action::Unlink => known(Operation::Unlink(user, link(request).map_err(|_| ErrorKind::NotFound)?)),
+            Action::Unlink => known(Operation::Unlink(user, link(request).ok().ok_or(ErrorKind::NotFound)?)),
             Action::List => known(Operation::List(query::read(request.query)?)),
             _ => known(Operation::Read(user)),
         }

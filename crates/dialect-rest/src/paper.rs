@@ -99,11 +99,15 @@ fn links() -> Schema {
 fn whole(paper: &Paper<'_>) -> Body {
     let mut schema = TABLE.sent(Mode::Create, paper.site.unknown_fields, paper.sent());
     let is_put = paper.route.action == Action::Replace;
-    if is_put {
-        read_only(&mut schema, |_| true);
-        // Where the suspensions say so as well.
-        let words = ["pendingCompliance", "active", "closed", Standing::Suspended.as_str()];
-        schema["properties"]["status"] = with(one_of(words.into_iter()), "description", "The standing.");
+    read_only(&mut schema, |access| access == Access::ReadOnly);
+    if !is_put {
+        for row in TABLE.rows().iter().filter(|row| row.access == Access::ReadOnly) {
+            schema["properties"][row.path().1] = json!({"type": "null", "description": "Read-only."});
+        }
+    }
+    if let Reach::Namespace(namespace) = paper.site.reach {
+        let own = json!({"const": namespace.as_str()});
+        schema["properties"]["links"]["items"]["properties"]["namespace"] = own;
     }
     for path in ["status", SECRET, "links"] {
         schema["properties"][path] = nullable(schema["properties"][path].take());
@@ -126,23 +130,21 @@ fn one_form(example: &mut Schema) {
 }
 
 /// Members that are only answered may be sent back as they were.
-fn read_only(schema: &mut Schema, wanted: fn(Attr) -> bool) {
-    let sent_back = |row: &&gateway_dialect::Field| matches!(row.access, Access::ReadOnly | Access::Initial);
-    for row in TABLE.rows().iter().filter(sent_back).filter(|row| wanted(row.attr)) {
-        let name = row.path().1;
+fn read_only(schema: &mut Schema, is_sent_back: fn(Access) -> bool) {
+    if let Some(words) = schema.as_object_mut() {
+        words.shift_remove("propertyNames");
+    }
+    for row in TABLE.rows().iter().filter(|row| is_sent_back(row.access)) {
         let mut answered = with(row.codec.schema(Side::Answered), "readOnly", true);
         answered["description"] = "Read-only: as it was answered, or refused.".into();
-        let is_known = schema["properties"].get(name).is_some_and(|known| known.get("not").is_none());
-        if !is_known {
-            schema["properties"][name] = answered;
-        }
+        schema["properties"][row.path().1] = answered;
     }
 }
 
 /// What it does not name stays (RFC 7396).
 fn merge_patch(paper: &Paper<'_>) -> Body {
     let mut schema = TABLE.sent(Mode::Update, paper.site.unknown_fields, paper.sent());
-    read_only(&mut schema, |_| true);
+    read_only(&mut schema, |access| matches!(access, Access::ReadOnly | Access::Initial));
     // Of a point one half may stay.
     let degrees = || json!({"type": "number", "minimum": -180, "maximum": 180});
     schema["properties"]["geo"] = json!({
@@ -161,9 +163,8 @@ fn merge_patch(paper: &Paper<'_>) -> Body {
 
 /// Operations on the user as it is answered (RFC 6902).
 fn json_patch(_: &Paper<'_>) -> Body {
-    let names: Vec<_> =
-        TABLE.rows().iter().map(|row| row.path()).map(|(group, name)| group.unwrap_or(name)).collect();
-    let path = json!({"type": "string", "pattern": format!("^(?:/(?:{})(?:/.*)?)?$", names.join("|"))});
+    // A JSON pointer: one operation may take away what another has put where nothing can be.
+    let path = json!({"type": "string", "pattern": "^(?:/(?:[^/~]|~[01])*)*$"});
     let of = |op: &str, members: &[(&str, Schema)]| {
         let mut schema =
             json!({"type": "object", "title": op, "properties": {"op": {"const": op}, "path": path}});

@@ -90,7 +90,8 @@ fn step(document: &mut Value, operation: &PatchOperation, room: &mut usize) -> R
         return Err(Failed::Bounds(path.as_str().to_owned()));
     }
     // Nothing is left of the document where an operation fails: there is nothing to undo.
-    json_patch::patch_unsafe(document, std::slice::from_ref(operation)).map_err(|_| not_there(path))
+    json_patch::patch_unsafe(document, std::slice::from_ref(operation))
+        .map_err(|_what_the_path_says| not_there(path))
 }
 
 /// The depth of what is copied or moved; its size is taken from the room that is left.

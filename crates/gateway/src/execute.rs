@@ -76,7 +76,7 @@ impl<S: UserStore> Gateway<S> {
             answer = minimal(answer);
         }
         if let Some(user) = outcome.user().filter(|user| dialect.has_entity_tags() && visit.shows(user)) {
-            answer.headers.extend(self.tags.tag(user, visit.site.now).header());
+            answer.headers.extend(self.tags().tag(user, visit.site.now).header());
         }
         answer
     }
@@ -98,7 +98,7 @@ impl<S: UserStore> Gateway<S> {
         if !visit.conditions.are_given() {
             return Ok(false);
         }
-        let tag = user.map(|user| self.tags.tag(user, visit.site.now));
+        let tag = user.map(|user| self.tags().tag(user, visit.site.now));
         visit.conditions.check(tag.as_ref())
     }
 

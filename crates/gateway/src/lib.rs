@@ -3,6 +3,7 @@
 pub mod access;
 pub mod admin;
 pub mod admit;
+pub mod backend;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -30,6 +31,7 @@ mod prefer;
 pub mod queue;
 pub mod registry;
 mod reload;
+pub mod remote;
 pub mod serve;
 pub mod server;
 pub mod service;

@@ -44,7 +44,7 @@ const FROZEN: [Setting; 15] = [
     ("[server.shared_limits]", |old, new| old.server.shared_limits == new.server.shared_limits),
     ("[server.tls]", |old, new| old.tls.is_some() == new.tls.is_some()),
     ("[log] format", |old, new| old.log.format == new.log.format),
-    ("[store.embedded]", |old, new| old.store == new.store),
+    ("[store]", |old, new| old.store == new.store),
     ("[store] secrets_key", |old, new| old.secrets_key == new.secrets_key),
     ("[demo] user", |old, new| old.demo_user == new.demo_user),
 ];

@@ -50,7 +50,6 @@ pub struct Gateway<S> {
     access: AccessLog,
     ids: Ids,
     pub(crate) vault: Vault,
-    pub(crate) tags: TagKey,
     /// Where limits are counted together with other gateways.
     pub(crate) shared_count: Option<Arc<SharedCount>>,
     /// One turn for each Idempotency-Key in flight.
@@ -84,7 +83,6 @@ impl<S: UserStore> Gateway<S> {
     pub fn new(store: S, live: Live, clock: Clock, metrics: Metrics) -> Self {
         let vault = Vault::default();
         Self {
-            tags: TagKey::new(store.key()),
             store,
             live: ArcSwap::from_pointee(live),
             load: Load::default(),
@@ -125,6 +123,12 @@ impl<S: UserStore> Gateway<S> {
     /// The reader of the clock.
     pub(crate) fn clock(&self) -> Clock {
         Arc::clone(&self.clock)
+    }
+
+    /// What entity tags are keyed with. Asked of the store each time: one that is away at the start knows
+    /// it only later, but always before it gives a user out.
+    pub(crate) fn tags(&self) -> TagKey {
+        TagKey::new(self.store.key())
     }
 
     /// The metrics.

@@ -11,7 +11,6 @@
 
 mod backup;
 mod cache;
-mod codec;
 mod engine;
 mod error;
 #[doc(hidden)]
@@ -25,7 +24,6 @@ mod mark;
 mod marker;
 mod open;
 mod queue;
-mod record;
 mod restore;
 mod scrub;
 mod seal;
@@ -52,6 +50,8 @@ use gateway_core::{
     Commit, Committed, LedgerKey, LedgerRecord, Namespace, Page, StoreError, Timestamp, UniqueKey, User,
     UserId, UserStore,
 };
+
+use gateway_record::{self as record, codec};
 
 pub use backup::{BackedUp, BackupError};
 pub use error::{OpenError, OpenFault};

@@ -5,6 +5,7 @@ pub(crate) mod data;
 mod export;
 mod host;
 mod import;
+mod migrate;
 pub mod openapi;
 pub(crate) mod printer;
 mod receiver;
@@ -115,6 +116,11 @@ enum Command {
         #[command(flatten)]
         order: export::Order,
     },
+    /// Make the tables of a PostgreSQL, or bring them up to date
+    Migrate {
+        #[command(flatten)]
+        file: File,
+    },
     /// List what is served: mount, dialect, method, path
     Routes {
         #[command(flatten)]
@@ -203,6 +209,7 @@ fn obey(command: Command) -> Result<ExitCode, ExitCode> {
         Command::Verify { order } => verify::run(&order),
         Command::Import { order } => import::run(&order),
         Command::Export { order } => export::run(&order),
+        Command::Migrate { file } => migrate::run(&file),
         Command::Routes { file } => {
             Ok(printer::out(&routes::table(&file.load(&Overrides::default())?.mounts)))
         }

@@ -95,8 +95,9 @@ fn decode(dialect: &dyn Dialect, body: &[u8], now: Timestamp) -> Result<Vec<Chan
 /// What is wrong with the patch.
 pub fn revised(dialect: &dyn Dialect, site: &Site<'_>, request: &Request<'_>) -> Result<Vec<Change>, Error> {
     let blank = User::new(UserId::from_bytes([0; 16]), Status::Active, site.now);
-    let full = demo::everything(site.now);
+    let mut full = demo::everything(site.now);
     let mut changes = dialect.revise(site, request, &blank)?;
+    full.apply(&changes);
     let cleared = dialect.revise(site, request, &full)?;
     changes.extend(cleared.into_iter().filter(|change| change.value.is_none()));
     Ok(changes)

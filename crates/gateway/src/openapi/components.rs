@@ -85,8 +85,9 @@ fn schemes(manner: &Manner) -> Value {
 
 /// A name as documents spell it: `x-request-id` is `X-Request-Id`.
 fn proper(name: &str) -> String {
-    if name.eq_ignore_ascii_case("etag") {
-        return "ETag".to_owned();
+    const OTHERWISE: [&str; 4] = ["ETag", "WWW-Authenticate", "RateLimit", "RateLimit-Policy"];
+    if let Some(known) = OTHERWISE.iter().find(|known| known.eq_ignore_ascii_case(name)) {
+        return (*known).to_owned();
     }
     let capital = |part: &str| part[..1].to_ascii_uppercase() + &part[1..].to_ascii_lowercase();
     name.split('-').filter(|part| !part.is_empty()).map(capital).collect::<Vec<_>>().join("-")
@@ -108,8 +109,10 @@ fn header(name: &str) -> Value {
             ("There where the answer is the one given before.", json!({"const": "true"}))
         }
         "Retry-After" => ("When to try again, in seconds.", json!({"type": "integer", "minimum": 0})),
+        "RateLimit" => ("How many requests are left, and when there is one more.", json!({"type": "string"})),
+        "RateLimit-Policy" => ("How many requests there are in which time.", json!({"type": "string"})),
         "Location" => ("Where the new user is.", json!({"type": "string", "format": "uri-reference"})),
-        "Www-Authenticate" => ("How to prove who calls.", json!({"type": "string"})),
+        "WWW-Authenticate" => ("How to prove who calls.", json!({"type": "string"})),
         _ => ("", json!({"type": "string"})),
     };
     // What every answer that can have it has; the others are there as the case may be.

@@ -21,7 +21,7 @@ pub(super) fn of(mount: &MountConfig, route: &Route, description: Description) -
     if route.template.contains('{') {
         errors.push(ErrorKind::NotFound.into());
     }
-    if names_user(route) {
+    if names_user(route) || route.action == Action::Create {
         errors.push(ErrorKind::PreconditionFailed.into());
     }
     if makes(route, description.creates) {

@@ -107,7 +107,7 @@ fn answers(
             answers.header(status, REPLAYED.as_str(), components);
         }
     }
-    if route.verb == Verb::Get && failures::names_user(route) {
+    if route.verb == Verb::Get && failures::names_user(route) && dialect.has_entity_tags() {
         let tag = tagged(Answer::empty(StatusCode::NOT_MODIFIED, Hygiene::Full), mount);
         answers.add(mount, ("not_modified", &tag), None, components);
     }
@@ -124,6 +124,12 @@ fn answers(
         // What is decided is kept with the key.
         if route.action.writes() && failure.kind.is_decided() {
             answers.header(answer.status, REPLAYED.as_str(), components);
+        }
+    }
+    if mount.rate_limit.is_some() && dialect.tells_limits() {
+        for status in answers.statuses() {
+            answers.header(status, "ratelimit-policy", components);
+            answers.header(status, "ratelimit", components);
         }
     }
     answers.into_value()

@@ -117,6 +117,13 @@ impl Sample {
                 Err(_) => fate = Fate::Reported,
             }
         }
+        for of in self.users.iter().flat_map(|user| Selection::of(user)).chain([Selection::All]) {
+            let held = self.users.iter().filter(|user| of.holds(user)).cloned().collect::<Vec<_>>();
+            match store.list(&Page { after: None, of, limit: 100 }).await {
+                Ok(listed) => assert_eq!(listed, held, "silently wrong"),
+                Err(_) => fate = Fate::Reported,
+            }
+        }
         match store.scrub() {
             Ok(crate::Scrubbed { damaged: 0, .. }) => fate,
             _ => Fate::Reported,

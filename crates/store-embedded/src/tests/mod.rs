@@ -6,7 +6,6 @@ mod damage;
 mod fault;
 mod ledger;
 mod open;
-mod record;
 mod selections;
 mod upgrade;
 
