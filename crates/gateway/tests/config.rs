@@ -65,7 +65,7 @@ fn the_shipped_file_is_valid() {
     assert!(config.uses_demo_credentials);
     assert_eq!(config.server.listen, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(config.log.level, LogLevel::Info);
-    assert_eq!(config.mounts.len(), 4);
+    assert_eq!(config.mounts.len(), 5);
     assert_eq!(config.mounts[0].prefixes, ["/partner/v1"]);
     // The demo's two mounts of bearer tokens share a key, as the documents' examples do.
     assert_eq!(config.warnings.len(), 1);
@@ -97,7 +97,8 @@ fn the_shipped_comments_are_true() {
             "the file `/etc/interlingua/ca.crt` cannot be read",
             "the file `/etc/interlingua/ca.pem` cannot be read",
             "`INTROSPECTION_SECRET` is not set",
-            ": 7 mistakes",
+            "`INTERLINGUA_LIMITS_URL` is not set",
+            ": 9 mistakes",
         ],
     );
 }
