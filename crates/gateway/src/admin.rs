@@ -9,6 +9,9 @@ use hyper::body::Incoming;
 
 use crate::server::Respond;
 
+/// What is at a path, where there is something.
+pub type Documents = dyn Fn(&str) -> Option<Response<Full<Bytes>>> + Send + Sync;
+
 /// What the admin listener asks the rest of the process.
 pub struct Admin {
     /// `Err` with a word on why no requests should be sent here now.
