@@ -13,6 +13,7 @@ pub mod issuer;
 pub mod partner;
 pub mod party;
 mod process;
+pub mod suite;
 pub mod unreachable;
 pub mod watched;
 pub mod wire;
