@@ -3,11 +3,9 @@
 use std::borrow::Cow;
 
 use gateway_core::{Problem, Value, check};
-use gateway_dialect::{Codec, Day, ISO_DATE, Json, text, write_text};
+use gateway_dialect::{Codec, Day, FREE_TEXT, ISO_DATE, Json, text, write_text};
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
-/// Printable text; blanks alone are kept as well (section E.2).
-pub(crate) const FREE_TEXT: Codec = Codec::new("text", "text", read_free_text, write_text).free_text();
 /// Text; where it is a canonical integer, a number (decision 34). Both are accepted.
 pub(crate) const NUMBER_OR_TEXT: Codec =
     Codec::new("number-or-text", "text or integer", read_number_or_text, write_number_or_text).free_text();
@@ -20,31 +18,17 @@ pub(crate) const BIRTH_INSTANT: Codec =
 /// A birth date, written as such; the same is accepted.
 pub(crate) const BIRTH_DATE: Codec =
     Codec::new("birth-date", "date or instant", read_birth, write_birth_date);
-/// One of three words.
-pub(crate) const GENDER: Codec = Codec::new("gender", "`male`, `female` or `other`", read_gender, write_text);
 
 /// The most digits of a number: what every client reads exactly.
 const MAX_DIGITS: usize = 15;
 
-fn read_free_text(codec: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    text_in_bounds(codec, text(json)?)
-}
-
-fn text_in_bounds(codec: &Codec, text: &str) -> Result<Value<'static>, Problem> {
-    check::length(text, codec.min, codec.max)?;
-    if !text.bytes().all(|byte| byte == b' ') {
-        check::printable(text)?;
-    }
-    Ok(Value::text(text))
-}
-
-fn read_number_or_text(codec: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
+fn read_number_or_text(codec: &Codec, json: &Json<'_>, today: Day) -> Result<Value<'static>, Problem> {
     let text: Cow<'_, str> = match json {
         Json::Text(text) => Cow::Borrowed(text),
         Json::Number(number) => number.as_u64().ok_or(Problem::NotText)?.to_string().into(),
         _ => return Err(Problem::NotText),
     };
-    text_in_bounds(codec, &text)
+    FREE_TEXT.chars(codec.min, codec.max).read(&Json::Text(text), today)
 }
 
 fn write_number_or_text<'a>(value: &Value<'a>) -> Json<'a> {
@@ -85,16 +69,10 @@ fn write_birth_instant<'a>(value: &Value<'a>) -> Json<'a> {
     }
 }
 
-fn read_gender(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    match text(json)? {
-        text @ ("male" | "female" | "other") => Ok(Value::text(text)),
-        _ => Err(Problem::NotOneOf { values: "male, female, other" }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gateway_dialect::GENDER;
     use proptest::prelude::*;
     use time::macros::date;
 

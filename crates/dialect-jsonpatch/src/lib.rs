@@ -176,7 +176,8 @@ fn refused(field: &FieldError) -> Option<(u8, String)> {
         (Place::Member(name), Problem::Unknown | Problem::ReadOnly) => {
             Some((4, format!("Property {name} cannot be updated")))
         }
-        (Place::Header(name) | Place::Parameter(name), problem) => Some((1, format!("{name}: {problem}"))),
+        (Place::Header(name), problem) => Some((1, format!("{name}: {problem}"))),
+        (Place::Parameter(name), problem) => Some((1, format!("{name}: {problem}"))),
         (Place::Attr(_) | Place::Member(_), _) => None,
     }
 }

@@ -155,7 +155,8 @@ fn field_error(error: &FieldError) -> WireFieldError {
         Place::Attr(attr) => {
             (TABLE.wire(*attr).unwrap_or_default().trim_start_matches('/').to_owned(), Some(*attr))
         }
-        Place::Header(name) | Place::Parameter(name) => ((*name).to_owned(), None),
+        Place::Header(name) => ((*name).to_owned(), None),
+        Place::Parameter(name) => (name.clone().into_owned(), None),
         Place::Member(name) => (name.clone(), None),
     };
     WireFieldError { field, message: wire_problem(attr, error.problem) }

@@ -331,7 +331,7 @@ fn sound(reading: Reading) -> Result<Reading, Error> {
 }
 
 fn bad_parameter(name: &'static str) -> Error {
-    Error::invalid(vec![FieldError { place: Place::Parameter(name), problem: Problem::Required }])
+    Error::invalid(vec![FieldError { place: Place::Parameter(name.into()), problem: Problem::Required }])
 }
 
 /// The details are a constant: what really happened is for the log.

@@ -151,6 +151,11 @@ pub trait Dialect: Send + Sync {
         false
     }
 
+    /// True where `Prefer: return=minimal` takes the body from the answer to a write (RFC 7240).
+    fn heeds_preferences(&self) -> bool {
+        false
+    }
+
     /// What an Idempotency-Key may be.
     fn key_form(&self) -> KeyForm {
         KeyForm::Uuid

@@ -30,7 +30,8 @@ impl FieldTable {
         let mut profile = Profile::default();
         profile.apply(changes);
         let mut expression = Expression::default();
-        let writable = |row: &&Field| !matches!(row.access, Access::ReadOnly | Access::CreateOnly);
+        let writable =
+            |row: &&Field| !matches!(row.access, Access::ReadOnly | Access::CreateOnly | Access::Initial);
         for field in self.rows().iter().filter(writable) {
             let mut of_group =
                 changes.iter().filter(|change| change.attr.group() == field.attr.group()).peekable();

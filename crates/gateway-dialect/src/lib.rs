@@ -5,6 +5,7 @@
 
 mod answer;
 mod codec;
+mod common;
 mod dialect;
 mod express;
 mod field;
@@ -20,13 +21,14 @@ pub use codec::{
     LOCALE, SECONDS, TEXT, TIME_ZONE, URL, read_birth_date, read_checked, read_nothing, text, write_date,
     write_text,
 };
+pub use common::{DOCUMENT, FREE_TEXT, GENDER, LINES, milliseconds, object, read_degrees, write_degrees};
 pub use dialect::{
     Decoded, Dialect, KeyForm, Naming, Occasion, Request, Ruling, Site, UnknownFields, refused_names,
 };
 pub use express::{Expressed, Expression};
 pub use field::{Access, Clear, Field, Mode, ReadOnly, Unset, field};
 pub use json::Json;
-pub use media::json_body;
+pub use media::{json_body, one_of};
 pub use options::{Entry, OptionProblem, OptionValue, Options, Secret, SecretSource, Span, closest};
 pub use route::{Action, Resolution, Route, Target, Verb, allow, decode_segment, resolve, route};
 pub use table::{FieldTable, Reading, TableError};

@@ -12,6 +12,7 @@ use http::{StatusCode, header};
 use uuid::{NoContext, Uuid};
 
 use crate::{
+    prefer::minimal,
     queue::Turn,
     service::Gateway,
     stops::Visit,
@@ -70,6 +71,9 @@ impl<S: UserStore> Gateway<S> {
     pub(crate) fn encode(&self, visit: &Visit<'_>, outcome: &Outcome<'_>) -> Answer {
         let dialect = &visit.mount.config.dialect;
         let mut answer = dialect.encode(&visit.site, outcome);
+        if visit.is_minimal && visit.target.route.action.writes() {
+            answer = minimal(answer);
+        }
         if let Some(user) = outcome.user().filter(|_| dialect.has_entity_tags()) {
             answer.headers.extend(self.tags.tag(user, visit.site.now).header());
         }
@@ -108,7 +112,7 @@ impl<S: UserStore> Gateway<S> {
         match operation {
             Operation::Create(creation) => self.create(visit, creation).await,
             Operation::ReadOrCreate(creation) => self.read_or_create(visit, creation).await,
-            Operation::Replace(creation) => self.replace(visit, request, creation).await,
+            Operation::Replace(locator, creation) => self.replace(visit, request, locator, creation).await,
             Operation::Revise(locator) => {
                 let (before, turn) = self.load_to_write(visit, locator).await?;
                 let mut changes = visit.mount.config.dialect.revise(&visit.site, request, &before)?;
@@ -180,17 +184,18 @@ impl<S: UserStore> Gateway<S> {
         &self,
         visit: &Visit<'_>,
         request: &Request<'_>,
-        creation: &Creation,
+        locator: &Locator,
+        creation: &mut Result<Creation, Error>,
     ) -> Result<Executed<'_>, Error> {
-        let locator = creation.id.map_or(Locator::Nobody, Locator::Id);
-        match self.load_to_write(visit, &locator).await {
+        match self.load_to_write(visit, locator).await {
             Ok((before, turn)) => {
                 let mut changes = visit.mount.config.dialect.revise(&visit.site, request, &before)?;
                 self.update(visit, (before, turn), &mut changes)
             }
             Err(error) if error.kind == ErrorKind::NotFound => {
+                let creation = std::mem::replace(creation, Err(ErrorKind::Internal.into()))?;
                 self.meets(visit, None)?;
-                self.create(visit, creation).await
+                self.create(visit, &creation).await
             }
             Err(error) => Err(error),
         }

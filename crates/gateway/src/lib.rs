@@ -24,6 +24,7 @@ pub mod mount;
 mod once;
 pub mod peers;
 mod preconditions;
+mod prefer;
 pub mod queue;
 pub mod registry;
 mod reload;

@@ -52,7 +52,7 @@ impl<S: UserStore> Gateway<S> {
 }
 
 /// A mount of one namespace says nothing of others' links (decision 3).
-fn within(visit: &Visit<'_>, link: &Link) -> Result<(), Error> {
+pub(crate) fn within(visit: &Visit<'_>, link: &Link) -> Result<(), Error> {
     match visit.site.reach {
         Reach::Namespace(namespace) if *namespace != link.namespace => Err(ErrorKind::NotFound.into()),
         Reach::All | Reach::Namespace(_) | Reach::Nobody => Ok(()),

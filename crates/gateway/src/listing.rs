@@ -3,7 +3,7 @@
 use gateway_core::{Error, Outcome, Page, Query, UniqueKey, UserStore};
 use gateway_dialect::Answer;
 
-use crate::{execute::store_error, service::Gateway, stops::Visit};
+use crate::{execute::store_error, linking::within, service::Gateway, stops::Visit};
 
 /// How many users are looked at for one page: where few of an index are asked for, a page ends early and
 /// says where it goes on.
@@ -16,7 +16,11 @@ impl<S: UserStore> Gateway<S> {
         let now = visit.site.now;
         let asked = |user: &_| visit.shows(user) && query.matches(user, now);
         if let Some(link) = &query.link {
-            let found = self.store.find(&UniqueKey::Link(link.clone())).await.map_err(store_error)?;
+            // A mount of one namespace says nothing of others' links.
+            let found = match within(visit, link) {
+                Ok(()) => self.store.find(&UniqueKey::Link(link.clone())).await.map_err(store_error)?,
+                Err(_) => None,
+            };
             let after = |id| query.after.is_none_or(|after| id > after);
             let users: Vec<_> = found.into_iter().filter(|user| after(user.id) && asked(user)).collect();
             return Ok(self.encode(visit, &Outcome::Listed(&users, None)));

@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use gateway_core::{
-    Caller, Commit, Committed, Creation, Error, ErrorKind, Guard, LedgerRecord, Operation, UniqueKey,
-    UserStore,
+    Caller, Commit, Committed, Creation, Error, ErrorKind, Guard, LedgerRecord, Locator, Operation,
+    UniqueKey, UserStore,
 };
 use gateway_dialect::{Answer, Occasion, Request};
 
@@ -144,7 +144,7 @@ impl<S: UserStore> Gateway<S> {
                 Err(ErrorKind::AlreadyExists.into())
             }
             // The same, unless somebody else has just made it: that one can be replaced.
-            (Ok(Round::Stale), Operation::Replace(Creation { id: Some(id), .. }))
+            (Ok(Round::Stale), Operation::Replace(Locator::Id(id), _))
                 if self.store.user(*id).await.map_err(store_error)?.is_none() =>
             {
                 Err(ErrorKind::AlreadyExists.into())
