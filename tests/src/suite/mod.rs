@@ -4,6 +4,7 @@
 
 mod formats;
 mod json;
+mod patch;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +26,7 @@ pub struct Suite {
 }
 
 /// Every suite.
-pub const SUITES: &[Suite] = &[json::SUITE, formats::SUITE];
+pub const SUITES: &[Suite] = &[json::SUITE, patch::SUITE, formats::SUITE];
 
 /// How the records fared.
 #[derive(Default)]
