@@ -79,7 +79,7 @@ class Gateway:
         return self.url + (prefix if isinstance(prefix, str) else prefix[0])
 
     def send(self, mount, method, path, body=b"", headers=None):
-        """One signed request; the answer as bytes, head and all."""
+        """One signed request: the status, the headers by their names in lower case, all of it as bytes."""
         target = urllib.parse.urlsplit(self.base(mount)).path + path
         sent = Signer(mount).headers(method, target, body) | (headers or {})
         address = urllib.parse.urlsplit(self.url).netloc
@@ -89,7 +89,8 @@ class Gateway:
             content = answer.read()
         head = f"HTTP/1.1 {answer.status} {answer.reason}\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in answer.getheaders())
-        return answer.status, dict(answer.getheaders()), head.encode("latin-1") + b"\r\n" + content
+        fields = {name.lower(): value for name, value in answer.getheaders()}
+        return answer.status, fields, head.encode("latin-1") + b"\r\n" + content
 
 
 def document(binary, mount):
