@@ -14,6 +14,7 @@ pub mod partner;
 pub mod party;
 mod process;
 pub mod suite;
+pub mod schema;
 pub mod unreachable;
 pub mod watched;
 pub mod wire;

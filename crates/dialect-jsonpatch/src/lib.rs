@@ -4,6 +4,7 @@
 
 mod codec;
 mod operations;
+mod paper;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -15,8 +16,8 @@ use gateway_core::{
     Caller, Change, Error, ErrorKind, FieldError, Operation, Outcome, Place, Problem, User, View,
 };
 use gateway_dialect::{
-    Action, Answer, Decoded, Dialect, Expressed, FieldTable, Hygiene, Json, Naming, Occasion, Options,
-    Request, Route, Ruling, Site, Target, UnknownFields, Unset,
+    Action, Answer, Decoded, Description, Dialect, Expressed, FieldTable, Hygiene, Json, Naming, Occasion, Options,
+    Paper, Request, Route, Ruling, Site, Target, UnknownFields, Unset,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -116,6 +117,10 @@ impl Dialect for JsonPatch {
             return answer.header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
         }
         answer
+    }
+
+    fn describe(&self, paper: &Paper<'_>) -> Description {
+        paper::describe(paper)
     }
 
     fn compose(&self, fields: &[Expressed<'_>], _: &str) -> Vec<u8> {

@@ -156,6 +156,10 @@ pub(crate) fn difference(
             _ => {}
         }
     }
+    if source == Source::Patch && after.get(SECRET).is_some() {
+        reading.errors.retain(|error| error.place != Place::Attr(Attr::SecureMetadata));
+        reading.errors.push(FieldError::attr(Attr::SecureMetadata, Problem::Path));
+    }
     settle(site, &after, &mut reading, source == Source::Patch)?;
     Ok(reading.changes)
 }

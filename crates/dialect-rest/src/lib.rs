@@ -6,15 +6,19 @@
 
 mod codec;
 mod document;
+mod forms;
 #[doc(hidden)]
 pub mod fuzz;
 mod merge;
 mod negotiate;
+mod paper;
 #[doc(hidden)]
 pub mod patch;
 mod problem;
 mod query;
 mod rules;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::{borrow::Cow, sync::Arc};
@@ -24,8 +28,8 @@ use gateway_core::{
     Place, Problem, Reach, User, View,
 };
 use gateway_dialect::{
-    Action, Answer, Decoded, Dialect, Expressed, FieldTable, Hygiene, Json, KeyForm, Naming, Occasion,
-    Options, Request, Route, Ruling, Site, Target, UnknownFields, Verb,
+    Action, Answer, Decoded, Description, Dialect, Expressed, FieldTable, Hygiene, Json, KeyForm, Naming, Occasion,
+    Options, Paper, Request, Route, Ruling, Site, Target, UnknownFields, Verb,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
@@ -107,12 +111,12 @@ impl Dialect for Rest {
         if caller.is_anonymous {
             return Err(ErrorKind::MissingCredential.into());
         }
-        let scope = if target.route.verb == Verb::Get { "users:read" } else { "users:write" };
+        let scope = scope(target.route.verb);
         let is_free = caller.subject.is_none() && caller.scope.is_empty();
         if is_free || caller.has_scope(scope) {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Forbidden).message(format!("This needs the scope {scope}")).cause("scope"))
+        Err(lacks(scope))
     }
 
     fn negotiate(&self, request: &Request<'_>) -> Result<(), Error> {
@@ -146,9 +150,6 @@ impl Dialect for Rest {
             let plain = serde_json::to_value(&present)
                 .map_err(|error| Error::new(ErrorKind::Internal).source(error))?;
             let patched = from_value(patch::run(plain, &patch::read(request.body)?)?);
-            if patched.get(SECRET).is_some() {
-                return Err(document::bad(format!("/{SECRET}"), Problem::Path));
-            }
             return document::difference(site, &present, patched, Source::Patch);
         }
         let mut sent = document::object(request.body)?;
@@ -200,6 +201,10 @@ impl Dialect for Rest {
         problem::render(error, occasion)
     }
 
+    fn describe(&self, paper: &Paper<'_>) -> Description {
+        paper::describe(paper, self.demands_match)
+    }
+
     /// A merge patch.
     fn compose(&self, fields: &[Expressed<'_>], _: &str) -> Vec<u8> {
         let mut members: Vec<(Cow<'_, str>, Json<'_>)> = Vec::new();
@@ -229,6 +234,14 @@ impl Rest {
         }
         Ok(())
     }
+}
+
+const fn scope(verb: Verb) -> &'static str {
+    if matches!(verb, Verb::Get) { "users:read" } else { "users:write" }
+}
+
+fn lacks(scope: &str) -> Error {
+    Error::new(ErrorKind::Forbidden).message(format!("This needs the scope {scope}")).cause("scope")
 }
 
 /// PUT: on a mount that sees all users it makes the one that is not there.

@@ -22,6 +22,7 @@ pub mod log;
 pub mod metrics;
 pub mod mount;
 mod once;
+pub mod openapi;
 pub mod peers;
 mod preconditions;
 mod prefer;

@@ -2,6 +2,7 @@
 
 mod backup;
 pub(crate) mod data;
+pub mod openapi;
 pub(crate) mod printer;
 mod receiver;
 mod restore;
@@ -82,6 +83,13 @@ enum Command {
         #[command(flatten)]
         file: File,
     },
+    /// Print the OpenAPI document of a mount
+    Openapi {
+        #[command(flatten)]
+        file: File,
+        #[command(flatten)]
+        order: openapi::Order,
+    },
     /// Print a signed curl command, to be read or piped to sh
     Sign {
         #[command(flatten)]
@@ -158,6 +166,10 @@ fn obey(command: Command) -> Result<ExitCode, ExitCode> {
         Command::Verify { order } => verify::run(&order),
         Command::Routes { file } => {
             Ok(printer::out(&routes::table(&file.load(&Overrides::default())?.mounts)))
+        }
+        Command::Openapi { file, order } => {
+            let config = file.load(&Overrides::default())?;
+            printed("openapi", openapi::print(&config, &order, clock::now()))
         }
         Command::Sign { file, order } => {
             let config = file.load(&Overrides::default())?;

@@ -1,0 +1,1 @@
+//! The documents over HTTP, and pages to read them.
