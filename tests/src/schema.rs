@@ -1,21 +1,27 @@
 //! JSON Schema (2020-12), as far as our documents use it; a word that is not known here is a failure.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, Mutex},
+};
 
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
-/// The schemas of a document, with the patterns that were met.
+/// The patterns that were met: to build one takes longer than to match a thousand.
+static PATTERNS: LazyLock<Mutex<HashMap<String, Regex>>> = LazyLock::new(Mutex::default);
+
+/// The schemas of a document.
+#[derive(Clone, Copy)]
 pub struct Schemas<'d> {
     document: &'d Value,
-    patterns: RefCell<HashMap<String, Regex>>,
 }
 
 impl<'d> Schemas<'d> {
     /// Of a document.
     #[must_use]
-    pub fn of(document: &'d Value) -> Self {
-        Self { document, patterns: RefCell::default() }
+    pub const fn of(document: &'d Value) -> Self {
+        Self { document }
     }
 
     /// What is behind a reference, or the value itself.
@@ -66,7 +72,7 @@ impl<'d> Schemas<'d> {
             }
             "then" | "else" => String::new(),
             "minLength" | "maxLength" | "pattern" | "format" => {
-                value.as_str().map_or_else(String::new, |text| is(self.text(word, told, text)))
+                value.as_str().map_or_else(String::new, |text| is(is_text(word, told, text)))
             }
             "minimum" => is(value.as_f64().is_none_or(|number| number >= told.as_f64().unwrap())),
             "maximum" => is(value.as_f64().is_none_or(|number| number <= told.as_f64().unwrap())),
@@ -78,24 +84,6 @@ impl<'d> Schemas<'d> {
             }
             _ => panic!("`{word}` is no word that is known here"),
         }
-    }
-
-    fn text(&self, word: &str, told: &Value, text: &str) -> bool {
-        let length = text.chars().count() as u64;
-        match word {
-            "minLength" => length >= told.as_u64().unwrap(),
-            "maxLength" => length <= told.as_u64().unwrap(),
-            "pattern" => self.pattern(told.as_str().unwrap()).is_match(text),
-            _ => is_form(told.as_str().unwrap(), text),
-        }
-    }
-
-    fn pattern(&self, pattern: &str) -> Regex {
-        let build = || {
-            // The same class, in the words of this engine: `\u0000` is known, a `$` is the very end.
-            RegexBuilder::new(pattern).size_limit(1 << 28).build().unwrap_or_else(|error| panic!("{error}"))
-        };
-        self.patterns.borrow_mut().entry(pattern.to_owned()).or_insert_with(build).clone()
     }
 
     fn items(&self, word: &str, told: &Value, items: &[Value]) -> String {
@@ -137,6 +125,23 @@ impl<'d> Schemas<'d> {
             _ => told.to_string(),
         }
     }
+}
+
+fn is_text(word: &str, told: &Value, text: &str) -> bool {
+    let length = text.chars().count() as u64;
+    match word {
+        "minLength" => length >= told.as_u64().unwrap(),
+        "maxLength" => length <= told.as_u64().unwrap(),
+        "pattern" => pattern(told.as_str().unwrap()).is_match(text),
+        _ => is_form(told.as_str().unwrap(), text),
+    }
+}
+
+fn pattern(pattern: &str) -> Regex {
+    // Repetitions of what is not in a class are large here.
+    let build = || RegexBuilder::new(pattern).size_limit(1 << 28).build();
+    let build = || build().unwrap_or_else(|error| panic!("{error}"));
+    PATTERNS.lock().unwrap().entry(pattern.to_owned()).or_insert_with(build).clone()
 }
 
 fn one_or_many(told: &Value) -> Vec<&str> {

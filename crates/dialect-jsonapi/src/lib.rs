@@ -20,8 +20,8 @@ use gateway_core::{
     Reach, Status, User, UserId, Value, View, check,
 };
 use gateway_dialect::{
-    Access, Action, Answer, Decoded, Description, Dialect, Expressed, Field, FieldTable, Hygiene, Json, Mode, Naming,
-    Occasion, Options, Paper, Request, Route, Ruling, SECONDS, Site, Target, Unset, Verb,
+    Access, Action, Answer, Decoded, Description, Dialect, Expressed, Field, FieldTable, Hygiene, Json, Mode,
+    Naming, Occasion, Options, Paper, Request, Route, Ruling, SECONDS, Site, Target, Unset, Verb,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;

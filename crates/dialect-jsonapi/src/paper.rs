@@ -10,12 +10,7 @@ use serde_json::json;
 use crate::{lacks, negotiate::MEDIA_TYPE, scope};
 
 /// What a route takes and answers.
-pub(crate) fn describe(
-    paper: &Paper<'_>,
-    table: &FieldTable,
-    types: &[String],
-    strict: bool,
-) -> Description {
+pub(crate) fn describe(paper: &Paper<'_>, table: &FieldTable, types: &[String], strict: bool) -> Description {
     let (summary, mode) = match paper.route.action {
         Action::Create => ("Create a user", Some(Mode::Create)),
         Action::Replace => ("Set all attributes of a user", Some(Mode::Create)),
@@ -108,7 +103,8 @@ fn record(table: &FieldTable, types: &[String], strict: bool) -> Schema {
         ("attributes", table.answered(Unset::Omit)),
     ]);
     if strict {
-        resource["properties"]["links"] = object([("self", json!({"type": "string", "format": "uri-reference"}))]);
+        resource["properties"]["links"] =
+            object([("self", json!({"type": "string", "format": "uri-reference"}))]);
         resource["required"] = json!(["type", "id", "attributes", "links"]);
     }
     object([("data", resource)])

@@ -23,12 +23,12 @@ pub(crate) const UPPER_LANGUAGE: Codec =
         .chars(2, 2)
         .described(|_, _| schema::shared("Language", schema::one_of(regions::languages())));
 /// A US state, by its USPS code.
-pub(crate) const STATE: Codec =
-    Codec::new("us-state", "US state code, upper case", read_state, write_text)
-        .chars(2, 2)
-        .described(|_, _| schema::shared("State", schema::one_of(regions::regions_of(US))));
+pub(crate) const STATE: Codec = Codec::new("us-state", "US state code, upper case", read_state, write_text)
+    .chars(2, 2)
+    .described(|_, _| schema::shared("State", schema::one_of(regions::regions_of(US))));
 /// A postal code, in upper case; what form it has in the US is judged with the country.
-pub(crate) const ZIP: Codec = Codec::new("zip", "postal code", read_zip, write_text).chars(1, 20).described(zip);
+pub(crate) const ZIP: Codec =
+    Codec::new("zip", "postal code", read_zip, write_text).chars(1, 20).described(zip);
 /// The +4 of a ZIP code.
 pub(crate) const ZIP4: Codec = Codec::new("zip4", "four digits", read_zip4, write_text)
     .chars(4, 4)
@@ -96,7 +96,9 @@ fn us_date(_: &Codec, side: Side) -> Schema {
     let order = |[year, month, day]: [&str; 3]| [month, day, year].join("/");
     match side {
         Side::Answered => json!({"type": "string", "pattern": "^[0-9]{2}/[0-9]{2}/[0-9]{4}$"}),
-        Side::Sent(today) => json!({"type": "string", "pattern": format!("^{}$", date_pattern(today, order))}),
+        Side::Sent(today) => {
+            json!({"type": "string", "pattern": format!("^{}$", date_pattern(today, order))})
+        }
     }
 }
 

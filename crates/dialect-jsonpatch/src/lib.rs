@@ -16,8 +16,8 @@ use gateway_core::{
     Caller, Change, Error, ErrorKind, FieldError, Operation, Outcome, Place, Problem, User, View,
 };
 use gateway_dialect::{
-    Action, Answer, Decoded, Description, Dialect, Expressed, FieldTable, Hygiene, Json, Naming, Occasion, Options,
-    Paper, Request, Route, Ruling, Site, Target, UnknownFields, Unset,
+    Action, Answer, Decoded, Description, Dialect, Expressed, FieldTable, Hygiene, Json, Naming, Occasion,
+    Options, Paper, Request, Route, Ruling, Site, Target, UnknownFields, Unset,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;

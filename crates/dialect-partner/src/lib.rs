@@ -12,8 +12,8 @@ use gateway_core::{
     Problem, Profile, Status, User, check,
 };
 use gateway_dialect::{
-    Action, Answer, Decoded, Description, Dialect, Expressed, FieldTable, Hygiene, Json, Mode, Naming, Occasion, Options,
-    Paper, Reading, Request, Route, Ruling, SECONDS, Site, json, refused_names,
+    Action, Answer, Decoded, Description, Dialect, Expressed, FieldTable, Hygiene, Json, Mode, Naming,
+    Occasion, Options, Paper, Reading, Request, Route, Ruling, SECONDS, Site, json, refused_names,
 };
 use http::{HeaderName, StatusCode};
 use serde::Serialize;

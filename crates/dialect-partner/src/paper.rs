@@ -58,8 +58,7 @@ fn body(paper: &Paper<'_>, mode: Mode) -> Body {
 
 /// What must fit the country, where it is in the body.
 fn of_country(country: &str, has_postal_codes: bool) -> Schema {
-    const POSTAL_CODE: &str =
-        "^[ABCEGHJ-NPRSTVXY][0-9][ABCEGHJ-NPRSTV-Z] ?[0-9][ABCEGHJ-NPRSTV-Z][0-9]$";
+    const POSTAL_CODE: &str = "^[ABCEGHJ-NPRSTVXY][0-9][ABCEGHJ-NPRSTV-Z] ?[0-9][ABCEGHJ-NPRSTV-Z][0-9]$";
     let mut then = json!({"province": one_of(regions::regions_of(country))});
     if has_postal_codes {
         then["postalCode"] = json!({"pattern": POSTAL_CODE});
@@ -88,9 +87,17 @@ fn receipt(paper: &Paper<'_>) -> Named {
 }
 
 fn error() -> Named {
-    let words =
-        ["bad_request", "unauthorized", "not_found", "conflict", "unprocessable_entity", "too_many_requests", "internal_error"];
-    let request_id = with(json!({"type": "string"}), "pattern", "^req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$");
+    let words = [
+        "bad_request",
+        "unauthorized",
+        "not_found",
+        "conflict",
+        "unprocessable_entity",
+        "too_many_requests",
+        "internal_error",
+    ];
+    let request_id =
+        with(json!({"type": "string"}), "pattern", "^req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$");
     let field = gateway_dialect::schema::object([
         ("field", json!({"type": "string"})),
         ("message", json!({"type": "string"})),

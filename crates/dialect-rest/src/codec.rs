@@ -19,20 +19,23 @@ pub(crate) const LONGEST_REASON: u16 = 500;
 
 /// The standing of the account; `suspended` comes and goes by suspensions alone.
 pub(crate) const STATUS: Codec =
-    Codec::new("status", "`pendingCompliance`, `active` or `closed`", read_status, write_text).described(forms::status);
+    Codec::new("status", "`pendingCompliance`, `active` or `closed`", read_status, write_text)
+        .described(forms::status);
 /// As the wrapper dialect keeps usernames (decision 26); what it would delete is refused here.
 pub(crate) const USERNAME: Codec =
-    Codec::new("plain-username", "characters of `[a-zA-Z0-9._]`", read_username, write_text).described(forms::username);
+    Codec::new("plain-username", "characters of `[a-zA-Z0-9._]`", read_username, write_text)
+        .described(forms::username);
 /// An address line, or a street.
 pub(crate) const LINE: Codec = FREE_TEXT.chars(1, LONGEST_LINE);
 /// A postal code; a Canadian one gets its space (decision 6).
 pub(crate) const POSTAL_CODE: Codec =
     Codec::new("any-postal-code", "postal code", read_postal_code, write_text)
-    .chars(1, 20)
-    .described(schema::free_text);
+        .chars(1, 20)
+        .described(schema::free_text);
 /// A place on the map.
 pub(crate) const GEO: Codec =
-    Codec::new("geo", "`{longitude, latitude}`, degrees within ±180", read_geo, write_geo).described(forms::geo);
+    Codec::new("geo", "`{longitude, latitude}`, degrees within ±180", read_geo, write_geo)
+        .described(forms::geo);
 /// An instant in milliseconds, UTC. Only written.
 pub(crate) const INSTANT: Codec =
     Codec::new("milliseconds", "instant, `YYYY-MM-DDThh:mm:ss.sssZ`", read_nothing, write_instant)

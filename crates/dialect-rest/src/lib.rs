@@ -28,8 +28,8 @@ use gateway_core::{
     Place, Problem, Reach, User, View,
 };
 use gateway_dialect::{
-    Action, Answer, Decoded, Description, Dialect, Expressed, FieldTable, Hygiene, Json, KeyForm, Naming, Occasion,
-    Options, Paper, Request, Route, Ruling, Site, Target, UnknownFields, Verb,
+    Action, Answer, Decoded, Description, Dialect, Expressed, FieldTable, Hygiene, Json, KeyForm, Naming,
+    Occasion, Options, Paper, Request, Route, Ruling, Site, Target, UnknownFields, Verb,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 

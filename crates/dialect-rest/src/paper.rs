@@ -22,7 +22,9 @@ pub(crate) fn describe(paper: &Paper<'_>, demands_match: bool) -> Description {
     let (summary, bodies, answer) = match action {
         Action::Create => ("Create a user", vec![whole(paper)], Some(user())),
         Action::Replace => ("Set all of a user, or create it", vec![whole(paper)], Some(user())),
-        Action::Update => ("Change a user by a patch", vec![merge_patch(paper), json_patch(paper)], Some(user())),
+        Action::Update => {
+            ("Change a user by a patch", vec![merge_patch(paper), json_patch(paper)], Some(user()))
+        }
         Action::Delete => ("Delete a user", Vec::new(), None),
         Action::List => ("List users", Vec::new(), Some(("UserList", page()))),
         Action::ReadLinks => ("Read the links of a user", Vec::new(), Some(("Links", links()))),
@@ -84,7 +86,8 @@ fn user() -> Named {
 
 fn page() -> Schema {
     let items = json!({"type": "array", "items": user().1, "maxItems": MAX_LIMIT});
-    let next = with(nullable(json!({"type": "string"})), "description", "Where the list goes on; null at its end.");
+    let next =
+        with(nullable(json!({"type": "string"})), "description", "Where the list goes on; null at its end.");
     object([("items", items), ("nextCursor", next)])
 }
 
@@ -158,10 +161,12 @@ fn merge_patch(paper: &Paper<'_>) -> Body {
 
 /// Operations on the user as it is answered (RFC 6902).
 fn json_patch(_: &Paper<'_>) -> Body {
-    let names: Vec<_> = TABLE.rows().iter().map(|row| row.path()).map(|(group, name)| group.unwrap_or(name)).collect();
+    let names: Vec<_> =
+        TABLE.rows().iter().map(|row| row.path()).map(|(group, name)| group.unwrap_or(name)).collect();
     let path = json!({"type": "string", "pattern": format!("^(?:/(?:{})(?:/.*)?)?$", names.join("|"))});
     let of = |op: &str, members: &[(&str, Schema)]| {
-        let mut schema = json!({"type": "object", "title": op, "properties": {"op": {"const": op}, "path": path}});
+        let mut schema =
+            json!({"type": "object", "title": op, "properties": {"op": {"const": op}, "path": path}});
         let mut required = vec!["op", "path"];
         for (name, member) in members {
             schema["properties"][*name] = member.clone();
@@ -203,14 +208,38 @@ fn query(paper: &Paper<'_>) -> Vec<Parameter> {
     let cursor = with(json!({"type": "string"}), "pattern", "^A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$");
     let standings = [Status::PendingCompliance, Status::Active, Status::Closed].map(Status::as_str);
     let standings = standings.into_iter().chain([Standing::Suspended.as_str()]);
-    let link = with(json!({"type": "string"}), "pattern", "^[A-Za-z0-9._-]{1,64}:[^\\u0000-\\u001f\\u007f-\\u009f]{1,128}$");
+    let link = with(
+        json!({"type": "string"}),
+        "pattern",
+        "^[A-Za-z0-9._-]{1,64}:[^\\u0000-\\u001f\\u007f-\\u009f]{1,128}$",
+    );
     vec![
         parameter("limit", "The most users of an answer.", limit, json!(LIMIT)),
-        parameter("cursor", "Where to go on: the nextCursor of an answer.", cursor, write_cursor(paper.user.id).into()),
-        parameter("email", "Only users with this e-mail address, in either case.", filled(254), text(Attr::Email)),
-        parameter("username", "Only users with this username, in either case.", filled(255), text(Attr::Username)),
+        parameter(
+            "cursor",
+            "Where to go on: the nextCursor of an answer.",
+            cursor,
+            write_cursor(paper.user.id).into(),
+        ),
+        parameter(
+            "email",
+            "Only users with this e-mail address, in either case.",
+            filled(254),
+            text(Attr::Email),
+        ),
+        parameter(
+            "username",
+            "Only users with this username, in either case.",
+            filled(255),
+            text(Attr::Username),
+        ),
         parameter("status", "Only users that stand so.", one_of(standings), "active".into()),
-        parameter("link", "Only the user with this link: `NAMESPACE:EXTERNALID`.", link, "demo-partner:partner-user-42".into()),
+        parameter(
+            "link",
+            "Only the user with this link: `NAMESPACE:EXTERNALID`.",
+            link,
+            "demo-partner:partner-user-42".into(),
+        ),
     ]
 }
 

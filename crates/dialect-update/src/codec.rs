@@ -3,12 +3,12 @@
 
 use std::borrow::Cow;
 
+use crate::forms;
 use gateway_core::{Point, Problem, Suspension, Timestamp, Value, check};
 use gateway_dialect::{
     Codec, Day, Json, LINES, URL, milliseconds, object, read_degrees, read_nothing, text, write_degrees,
     write_text,
 };
-use crate::forms;
 use time::{
     Date, PrimitiveDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description,
 };
@@ -19,16 +19,20 @@ pub(crate) const USERNAME: Codec =
         .described(forms::username);
 /// Sanitised, and in lower case, also where it is stored otherwise.
 pub(crate) const LOWER_USERNAME: Codec =
-    Codec::new("lower-username", "as `username`, in lower case", read_lower_username, write_lower).described(forms::username);
+    Codec::new("lower-username", "as `username`, in lower case", read_lower_username, write_lower)
+        .described(forms::username);
 /// One line, trimmed, also where it is stored otherwise; `""` is a value (decision 28).
-pub(crate) const NAME: Codec = Codec::new("trimmed", "text", read_name, write_trimmed).chars(0, 255).described(forms::name);
+pub(crate) const NAME: Codec =
+    Codec::new("trimmed", "text", read_name, write_trimmed).chars(0, 255).described(forms::name);
 /// Some lines; `""` is a value.
 pub(crate) const BIO: Codec = LINES.chars(0, 300);
 /// An absolute http(s) URL, or `""`.
-pub(crate) const AVATAR: Codec = Codec::new("avatar", "http(s) URL or `\"\"`", read_avatar, write_text).described(forms::avatar);
+pub(crate) const AVATAR: Codec =
+    Codec::new("avatar", "http(s) URL or `\"\"`", read_avatar, write_text).described(forms::avatar);
 /// A birth date with a time of day.
 pub(crate) const BIRTH_INSTANT: Codec =
-    Codec::new("birth-instant", "ISO 8601 date or instant", read_birth_instant, write_instant).described(forms::birth_instant);
+    Codec::new("birth-instant", "ISO 8601 date or instant", read_birth_instant, write_instant)
+        .described(forms::birth_instant);
 /// `{longitude, latitude}` or a GeoJSON Point in, a Point out.
 pub(crate) const LOCATION: Codec =
     Codec::new("location", "`{longitude, latitude}`, degrees within ±180", read_location, write_location)

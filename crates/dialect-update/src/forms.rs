@@ -2,7 +2,7 @@
 
 use gateway_dialect::{
     Codec, Schema, Side, URL,
-    schema::{BLANK, HIDDEN, SPACE, date_pattern, nullable, object, pattern, text},
+    schema::{BLANK, HIDDEN, SPACE, date_pattern, nullable, object, text},
 };
 use serde_json::json;
 
@@ -18,13 +18,17 @@ pub(crate) fn username(codec: &Codec, side: Side) -> Schema {
     }
 }
 
+/// What is left of it once it is trimmed counts.
 pub(crate) fn name(codec: &Codec, side: Side) -> Schema {
+    if side == Side::Answered {
+        return text(codec, side);
+    }
     let shown = format!("[^{HIDDEN}]*[^{HIDDEN}{BLANK}][^{HIDDEN}]*");
-    either(codec, side, &format!("^{SPACE}*(?:{shown})?{SPACE}*$"))
-}
-
-fn either(codec: &Codec, side: Side, sent: &str) -> Schema {
-    if side == Side::Answered { text(codec, side) } else { pattern(codec, side, sent) }
+    json!({
+        "type": "string",
+        "pattern": format!("^{SPACE}*(?:{shown})?{SPACE}*$"),
+        "allOf": [{"pattern": format!("^{SPACE}*[^{HIDDEN}]{{0,{}}}{SPACE}*$", codec.max)}]
+    })
 }
 
 pub(crate) fn avatar(_: &Codec, side: Side) -> Schema {

@@ -17,8 +17,8 @@ use gateway_core::{
     Outcome, Place, Problem, Reach, Status, User, Value, View,
 };
 use gateway_dialect::{
-    Access, Action, Answer, Decoded, Description, Dialect, Expressed, Field, FieldTable, Hygiene, Json, Mode, Naming,
-    Occasion, Options, Paper, Reading, Request, Route, Site, Target, json, refused_names,
+    Access, Action, Answer, Decoded, Description, Dialect, Expressed, Field, FieldTable, Hygiene, Json, Mode,
+    Naming, Occasion, Options, Paper, Reading, Request, Route, Site, Target, json, refused_names,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;

@@ -58,11 +58,7 @@ pub(crate) fn describe(paper: &Paper<'_>, table: &FieldTable) -> Description {
             errors: vec![bad(Place::Parameter(QUERY.into()), Problem::Required)],
             ..common
         },
-        _ => Description {
-            summary: "Read a user",
-            answer: Some(("User", shown(table, |_| true))),
-            ..common
-        },
+        _ => Description { summary: "Read a user", answer: Some(("User", shown(table, |_| true))), ..common },
     }
 }
 
@@ -119,7 +115,11 @@ fn creation(paper: &Paper<'_>, table: &FieldTable) -> Vec<Parameter> {
         description: "The external id of the user in the project.",
         is_required: true,
         schema: filled(128),
-        example: paper.view().get(Attr::ExternalId).and_then(|id| id.as_text().map(Schema::from)).unwrap_or_default(),
+        example: paper
+            .view()
+            .get(Attr::ExternalId)
+            .and_then(|id| id.as_text().map(Schema::from))
+            .unwrap_or_default(),
     };
     let creates = Parameter {
         name: "createIfNotFound",

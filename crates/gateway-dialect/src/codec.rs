@@ -84,34 +84,47 @@ impl Codec {
 }
 
 /// Printable text on one line.
-pub const TEXT: Codec = Codec::new("text", "text", read_text, write_text).free_text().described(schema::printable);
+pub const TEXT: Codec =
+    Codec::new("text", "text", read_text, write_text).free_text().described(schema::printable);
 /// An absolute http(s) URL.
-pub const URL: Codec = Codec::new("url", "http(s) URL", read_url, write_text).chars(1, 2_048).described(schema::url);
+pub const URL: Codec =
+    Codec::new("url", "http(s) URL", read_url, write_text).chars(1, 2_048).described(schema::url);
 /// A BCP 47 language tag.
-pub const LOCALE: Codec = Codec::new("locale", "BCP 47 tag", read_locale, write_text).chars(2, 35).described(schema::locale);
+pub const LOCALE: Codec =
+    Codec::new("locale", "BCP 47 tag", read_locale, write_text).chars(2, 35).described(schema::locale);
 /// A name of the tz database.
-pub const TIME_ZONE: Codec =
-    Codec::new("time-zone", "tz database name", read_time_zone, write_text).chars(1, 64).described(schema::time_zone);
+pub const TIME_ZONE: Codec = Codec::new("time-zone", "tz database name", read_time_zone, write_text)
+    .chars(1, 64)
+    .described(schema::time_zone);
 /// An e-mail address.
-pub const EMAIL: Codec = Codec::new("email", "e-mail address", read_email, write_text).chars(3, 254).described(schema::email);
+pub const EMAIL: Codec =
+    Codec::new("email", "e-mail address", read_email, write_text).chars(3, 254).described(schema::email);
 /// An ISO 3166-1 alpha-2 code, in either case; upper in the store.
-pub const COUNTRY: Codec =
-    Codec::new("country", "ISO 3166-1 alpha-2 code", read_country, write_text).chars(2, 2).described(schema::country);
+pub const COUNTRY: Codec = Codec::new("country", "ISO 3166-1 alpha-2 code", read_country, write_text)
+    .chars(2, 2)
+    .described(schema::country);
 /// A postal code; a Canadian one gets its space.
 pub const CANADIAN_OR_OTHER_POSTAL_CODE: Codec =
-    Codec::new("postal-code", "postal code", read_postal_code, write_text).chars(1, 20).described(schema::printable);
+    Codec::new("postal-code", "postal code", read_postal_code, write_text)
+        .chars(1, 20)
+        .described(schema::printable);
 /// A birth date, `YYYY-MM-DD`.
-pub const ISO_DATE: Codec =
-    Codec::new("iso-date", "date, `YYYY-MM-DD`", read_iso_date, write_iso_date).chars(10, 10).described(schema::iso_date);
+pub const ISO_DATE: Codec = Codec::new("iso-date", "date, `YYYY-MM-DD`", read_iso_date, write_iso_date)
+    .chars(10, 10)
+    .described(schema::iso_date);
 /// `true` or `false`.
-pub const FLAG: Codec = Codec::new("flag", "`true` or `false`", read_flag, write_flag).described(schema::flag);
+pub const FLAG: Codec =
+    Codec::new("flag", "`true` or `false`", read_flag, write_flag).described(schema::flag);
 /// An external id (decision 3).
-pub const EXTERNAL_ID: Codec = Codec::new("external-id", "id", read_external_id, write_text).chars(1, 128).described(schema::external_id);
+pub const EXTERNAL_ID: Codec = Codec::new("external-id", "id", read_external_id, write_text)
+    .chars(1, 128)
+    .described(schema::external_id);
 /// A canonical id: a UUID in lower case.
 pub const ID: Codec = Codec::new("id", "UUID", read_id, write_text).chars(36, 36).described(schema::uuid);
 /// An instant, whole seconds, UTC: `2026-03-14T15:45:00Z`. Only written.
 pub const SECONDS: Codec =
-    Codec::new("seconds", "instant, `YYYY-MM-DDThh:mm:ssZ`", read_nothing, write_seconds).described(schema::instant);
+    Codec::new("seconds", "instant, `YYYY-MM-DDThh:mm:ssZ`", read_nothing, write_seconds)
+        .described(schema::instant);
 
 const DATE_FORM: DateForm = format_description!("[year]-[month]-[day]");
 const SECONDS_FORM: &[BorrowedFormatItem<'_>] =

@@ -57,12 +57,7 @@ pub fn printable(codec: &Codec, side: Side) -> Schema {
     if side == Side::Answered {
         return text(codec, side);
     }
-    let written = if codec.min == 0 {
-        format!("{}|^$", printable_pattern())
-    } else {
-        printable_pattern()
-    };
-    pattern(codec, side, &written)
+    pattern(codec, side, &printable_pattern())
 }
 
 /// The same, or blanks alone.
@@ -145,7 +140,9 @@ pub(crate) fn iso_date(_: &Codec, side: Side) -> Schema {
     let date = json!({"type": "string", "format": "date"});
     match side {
         Side::Answered => date,
-        Side::Sent(today) => with(date, "pattern", format!("^{}$", date_pattern(today, |date| date.join("-")))),
+        Side::Sent(today) => {
+            with(date, "pattern", format!("^{}$", date_pattern(today, |date| date.join("-"))))
+        }
     }
 }
 
@@ -212,7 +209,8 @@ pub fn with(mut schema: Schema, word: &str, value: impl Into<Schema>) -> Schema 
 pub fn object<const N: usize>(members: [(&str, Schema); N]) -> Schema {
     let required: Vec<_> = members.iter().map(|(name, _)| *name).collect();
     let required = json!(required);
-    let properties = Schema::Object(members.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect());
+    let properties =
+        Schema::Object(members.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect());
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
@@ -220,7 +218,9 @@ pub fn object<const N: usize>(members: [(&str, Schema); N]) -> Schema {
 #[must_use]
 pub fn nullable(schema: Schema) -> Schema {
     match schema.get("type") {
-        Some(Schema::String(kind)) if ["enum", "not", "$anchor"].iter().all(|word| schema.get(word).is_none()) => {
+        Some(Schema::String(kind))
+            if ["enum", "not", "$anchor"].iter().all(|word| schema.get(word).is_none()) =>
+        {
             let kinds = json!([kind, "null"]);
             with(schema, "type", kinds)
         }

@@ -4,7 +4,8 @@ use gateway_core::{Attr, View};
 use serde_json::{Map, json};
 
 use crate::{
-    Access, Clear, Field, FieldTable, Json, Mode, ReadOnly, Schema, Side, Unset, UnknownFields, schema::nullable,
+    Access, Clear, Field, FieldTable, Json, Mode, ReadOnly, Schema, Side, UnknownFields, Unset,
+    schema::{nullable, with},
 };
 
 impl FieldTable {
@@ -43,11 +44,7 @@ impl FieldTable {
             Clear::Empty | Clear::NullOrEmpty => true,
             Clear::NullOrEmptyText => row.codec.is_free_text,
         };
-        let schema = if by_empty && row.codec.min > 0 {
-            json!({"anyOf": [schema, {"const": "", "description": "Clears it."}]})
-        } else {
-            schema
-        };
+        let schema = if by_empty { or_empty(schema) } else { schema };
         match (self.clears_by_null(), schema.get("anyOf").and_then(Schema::as_array)) {
             (false, _) => schema,
             (true, Some(ways)) => {
@@ -108,6 +105,18 @@ impl FieldTable {
     }
 }
 
+/// A schema, or empty text.
+fn or_empty(mut schema: Schema) -> Schema {
+    let is_short = schema["minLength"].as_u64().is_some_and(|min| min <= 1);
+    match (schema["pattern"].as_str().map(|pattern| format!("^$|{pattern}")), schema.as_object_mut()) {
+        (Some(pattern), Some(words)) if is_short => {
+            words.shift_remove("minLength");
+            with(schema, "pattern", pattern)
+        }
+        _ => json!({"anyOf": [schema, {"const": "", "description": "Clears it."}]}),
+    }
+}
+
 /// The same value, in the words of `serde_json`.
 #[must_use]
 pub fn value_of(json: &Json<'_>) -> Schema {
@@ -147,7 +156,8 @@ fn described(mut schema: Schema, row: &Field) -> Schema {
         Access::WriteOnly => "Write-only.",
     };
     let mut form = row.codec.form.chars();
-    let form: String = form.next().map(|first| first.to_uppercase().chain(form).collect()).unwrap_or_default();
+    let form: String =
+        form.next().map(|first| first.to_uppercase().chain(form).collect()).unwrap_or_default();
     schema["description"] = format!("{form}. {access}").into();
     schema
 }

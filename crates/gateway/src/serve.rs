@@ -27,6 +27,7 @@ use crate::{
     live::Live,
     log,
     metrics::Metrics,
+    openapi,
     reload::{Reloader, Told},
     server::{self, Figures, Listener, ListenerLimits, Respond},
     service::Gateway,
@@ -78,6 +79,7 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
     let logs = logs.map_err(|error| Failure(format!("the log: {error}"), cli::IO_FAILURE))?;
     let sockets = (bind(config.server.listen).await?, bind(config.server.admin).await?);
     let banner = banner(&config, &sockets.0, &sockets.1);
+    let origin = origin(&config, &sockets.0);
     let place = Place::of(&config.store);
     let data = place.dir.clone();
     let store = open(place).await?;
@@ -110,7 +112,7 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
     let (stop_admin, admin_stopped) = watch::channel(false);
     let watching = tokio::spawn(ending::wait(Arc::clone(&gateway), Arc::clone(&end), stop, signals));
     let control = tokio::spawn(control::serve(control, Arc::clone(&gateway), stopped.clone()));
-    let admin = Arc::new(admin(&gateway, &end));
+    let admin = Arc::new(admin(&gateway, &end, origin));
     let admin = tokio::spawn(server::serve(admin_listener, admin, admin_stopped));
     let _told = printer::out(&banner);
     server::serve(listener, Arc::clone(&gateway), stopped).await;
@@ -191,7 +193,7 @@ fn banner(config: &Config, listener: &TcpListener, admin: &TcpListener) -> Strin
     let listen = address(listener, config.server.listen);
     let mut lines = vec![
         format!("interlingua {} listening on {}://{listen}", env!("CARGO_PKG_VERSION"), config.scheme()),
-        format!("admin on http://{} (/livez /readyz /metrics)", address(admin, config.server.admin)),
+        format!("admin on http://{} (/livez /readyz /metrics /openapi)", address(admin, config.server.admin)),
     ];
     for mount in &config.mounts {
         let namespace = mount.namespace.as_text();
@@ -211,9 +213,15 @@ fn banner(config: &Config, listener: &TcpListener, admin: &TcpListener) -> Strin
     lines.join("\n")
 }
 
-fn admin(gateway: &Arc<Gateway<EmbeddedStore>>, end: &Arc<End>) -> Admin {
+/// Where clients reach the listener, as far as it can be known from here.
+fn origin(config: &Config, listener: &TcpListener) -> String {
+    let listen = sign::reachable(listener.local_addr().unwrap_or(config.server.listen));
+    format!("{}://{listen}", config.scheme())
+}
+
+fn admin(gateway: &Arc<Gateway<EmbeddedStore>>, end: &Arc<End>, origin: String) -> Admin {
     let (gateway, end) = (Arc::clone(gateway), Arc::clone(end));
-    let counted = Arc::clone(&gateway);
+    let (counted, described) = (Arc::clone(&gateway), Arc::clone(&gateway));
     let readiness = Readiness::default();
     Admin {
         ready: Arc::new(move || match gateway.store().health() {
@@ -225,6 +233,9 @@ fn admin(gateway: &Arc<Gateway<EmbeddedStore>>, end: &Arc<End>) -> Admin {
             let (live, own) = (counted.live(), counted.metrics().render());
             let outside = webhook::circuits(&live) + &issuers::render(&live, clock::now());
             own + &in_flight(&counted) + &outside + &store_metrics::render(counted.store())
+        }),
+        documents: Arc::new(move |path| {
+            openapi::pages::answer(described.live().mounts(), path, &origin, clock::now())
         }),
     }
 }

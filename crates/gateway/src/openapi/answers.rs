@@ -50,7 +50,8 @@ impl Answers {
             (Some(_), Some(schema)) => components.schema(schema),
             _ => json!({"type": "string"}),
         };
-        let media = response.content.entry(media_type).or_insert_with(|| json!({"schema": schema, "examples": {}}));
+        let media =
+            response.content.entry(media_type).or_insert_with(|| json!({"schema": schema, "examples": {}}));
         if let Some(examples) = media["examples"].as_object_mut() {
             let example = json!({"value": json.unwrap_or_else(text)});
             let free = (2..).map(|n| format!("{name}-{n}"));

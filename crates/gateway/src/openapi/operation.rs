@@ -166,8 +166,7 @@ fn first_status(mount: &MountConfig, paper: &Paper<'_>, description: &Descriptio
     let Some(body) = description.bodies.first() else { return Status::Active };
     let bytes = serde_json::to_vec(&body.example).unwrap_or_default();
     let headers = HeaderMap::new();
-    let request =
-        Request { target: target(paper.route, &[]), query: None, headers: &headers, body: &bytes };
+    let request = Request { target: target(paper.route, &[]), query: None, headers: &headers, body: &bytes };
     match mount.dialect.decode(paper.site, &Caller::client("example"), &request) {
         Ok(decoded) => match decoded.operation {
             Operation::Create(creation) => creation.status,

@@ -102,7 +102,10 @@ fn conditions(route: &Route) -> [Value; 2] {
         "Entity tags that the user must not have, or `*` for any user: else the answer is 412."
     };
     [
-        header("If-Match", "The entity tags of which the user must have one, or `*`: else the answer is 412."),
+        header(
+            "If-Match",
+            "The entity tags of which the user must have one, or `*`: else the answer is 412.",
+        ),
         header("If-None-Match", none),
     ]
 }
