@@ -41,10 +41,7 @@ const DIFFERENCES: &[(&str, &[&str])] = &[
             "uri: a valid tel URI",
         ],
     ),
-    (
-        "a URL with user information may carry a password",
-        &["uri: a valid URL with many special characters"],
-    ),
+    ("a URL with user information may carry a password", &["uri: a valid URL with many special characters"]),
 ];
 
 fn run(path: &str, groups: &Value, report: &mut Report) {

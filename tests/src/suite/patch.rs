@@ -17,7 +17,8 @@ fn run(path: &str, records: &Value, report: &mut Report) {
     let records = records.as_array().expect("a list of records").iter().enumerate();
     for (at, record) in records.filter(|(_, record)| enabled(record)) {
         let comment = record["comment"].as_str().or(record["error"].as_str()).unwrap_or_default();
-        let patched = dialect_rest::fuzz::apply(record["doc"].clone(), record["patch"].to_string().as_bytes());
+        let patched =
+            dialect_rest::fuzz::apply(record["doc"].clone(), record["patch"].to_string().as_bytes());
         let result = match (patched, record.get("expected"), record.get("error")) {
             (Ok(_), _, Some(error)) => Err(format!("is applied, but {error}")),
             (Err(_), _, Some(_)) | (Ok(_), None, None) => Ok(()),

@@ -68,20 +68,18 @@ fn in_path(naming: Naming, sample: &Sample, name: &str, side: Side) -> Value {
 }
 
 fn idempotency_key(form: KeyForm) -> Value {
-    // Neither the nil nor the max UUID is a key.
-    const NO_UUID: &str = r#"(?!"?(?:[0-]{36}|[Ff-]{36})"?$)"#;
     let (what, pattern) = match form {
-        KeyForm::Uuid => ("A UUID, bare or as a quoted string", format!("^{NO_UUID}(?:{UUID}|\"{UUID}\")$")),
+        KeyForm::Uuid => ("A UUID, bare or as a quoted string", format!("^(?:{UUID}|\"{UUID}\")$")),
         KeyForm::Text => {
             let text = r#""(?:[ !#-\[\]-~]|\\["\\]){1,255}""#;
-            ("A string of structured fields, or a bare UUID", format!("^{NO_UUID}(?:{UUID}|{text})$"))
+            ("A string of structured fields, or a bare UUID", format!("^(?:{UUID}|{text})$"))
         }
     };
     let schema = with(json!({"type": "string"}), "pattern", pattern);
     json!({
         "name": "Idempotency-Key", "in": "header", "required": false,
         "description": format!(
-            "{what}. The same request with the same key is done once: for 24 hours it is answered with the \
+            "{what}; neither the nil nor the max UUID. The same request with the same key is done once: for 24 hours it is answered with the \
              same bytes, and `Idempotency-Replayed: true`."
         ),
         "schema": schema, "example": "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d"
