@@ -16,6 +16,7 @@ mod process;
 pub mod schema;
 pub mod suite;
 pub mod unreachable;
+pub mod valkey;
 pub mod watched;
 pub mod wire;
 

@@ -79,7 +79,12 @@ impl<'d> Schemas<'d> {
             "items" | "contains" | "minItems" | "maxItems" | "uniqueItems" => {
                 value.as_array().map_or_else(String::new, |items| self.items(word, told, items))
             }
-            "properties" | "required" | "additionalProperties" | "minProperties" | "maxProperties" => {
+            "properties"
+            | "required"
+            | "additionalProperties"
+            | "propertyNames"
+            | "minProperties"
+            | "maxProperties" => {
                 value.as_object().map_or_else(String::new, |_| self.members(schema, word, told, value))
             }
             _ => panic!("`{word}` is no word that is known here"),
@@ -115,6 +120,10 @@ impl<'d> Schemas<'d> {
             "required" => {
                 let names = told.as_array().unwrap().iter().map(|name| name.as_str().unwrap());
                 names.filter(|name| !members.contains_key(*name)).collect()
+            }
+            "propertyNames" => {
+                let bad = |name: &&String| !self.valid(told, &Value::from(name.as_str()));
+                members.keys().filter(bad).map(String::as_str).collect()
             }
             "additionalProperties" => {
                 assert_eq!(*told, Value::Bool(false));

@@ -16,17 +16,23 @@ UUID = re.compile(r'"?[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"?')
 RANDOM = random.Random(1)
 # Why a request that fits its schema is answered 400 or 422 all the same: what no schema can say.
 UNSAID = {
-    "partner": [r'"message":"User must be at least 18 years old"'],
+    "partner": [
+        r'"message":"User must be at least 18 years old"',
+        # Later this year.
+        r'"fieldErrors":\[{"field":"dateOfBirth","message":"[^"]*"}\]',
+    ],
     "social": [
         # A text in the query that must be JSON.
         r'"error":"Invalid (?:secureMetadata|metadata)"',
         # An IPv6 address that is none.
         r'"error":"Invalid avatar"',
+        # Later this year.
+        r'"error":"Invalid birthdate"',
     ],
     "user": [
         r'"detail":"Must be the id in the URL"',
-        # An IPv6 address that is none.
-        r'"detail":"Must be an http\(s\) URL","status":"422","code":"invalid","source":{"pointer":"/data/attributes/pictureUrl"}',
+        # Later this year, and an IPv6 address that is none.
+        r'"source":{"pointer":"/data/attributes/(?:birthDate|pictureUrl)"}',
     ],
     "rest": [
         # A period that ends before it begins.
@@ -40,8 +46,8 @@ UNSAID = {
         # A line that is not its street and house number, or is too long when it is made up of them.
         r'"pointer":"/address/line1","detail":"Contradicts another field about the same thing"',
         r'"pointer":"/address/street","detail":"Must be 1 to 306 characters long"',
-        # An IPv6 address that is none.
-        r'"pointer":"/avatarUrl"',
+        # Later this year, an IPv6 address that is none, half of a place where none is stored.
+        r'"pointer":"/(?:birthDate|avatarUrl|geo)"',
         # What is left by a JSON Patch is no user.
         r'"pointer":"","detail":"Must be an object"',
         # What a JSON Patch names is not there now.

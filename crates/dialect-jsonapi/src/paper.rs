@@ -47,6 +47,9 @@ fn body(paper: &Paper<'_>, table: &FieldTable, types: &[String], mode: Mode) -> 
     let is_creation = paper.route.action == Action::Create;
     if !is_creation {
         // One sent back as it was answered is none (decision 5).
+        if let Some(words) = attributes.as_object_mut() {
+            words.shift_remove("propertyNames");
+        }
         attributes["properties"]["createdAt"] =
             json!({"type": "string", "description": "Read-only: the same as answered, or refused."});
     }

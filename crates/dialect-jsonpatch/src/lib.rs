@@ -27,14 +27,16 @@ use wire::{ROUTES, TABLE, wire_error};
 const JSON: &str = "application/json";
 const USER_ID: &str = "userId";
 
-/// The dialect. It has no options of its own.
+/// The dialect, with a mount's options.
 #[derive(Debug)]
-pub struct JsonPatch;
+pub struct JsonPatch {
+    etag: bool,
+}
 
 impl JsonPatch {
-    /// Reads a mount's options.
-    pub fn build(_: &mut Options<'_>) -> Arc<dyn Dialect> {
-        Arc::new(Self)
+    /// Reads `etag` (whether answers carry entity tags; not when absent).
+    pub fn build(options: &mut Options<'_>) -> Arc<dyn Dialect> {
+        Arc::new(Self { etag: options.flag("etag", false) })
     }
 }
 
@@ -76,6 +78,11 @@ impl Dialect for JsonPatch {
     /// No answer of this dialect carries one (decision 11).
     fn request_id_header(&self) -> Option<HeaderName> {
         None
+    }
+
+    /// The original has no additional headers: only where the mount says so (decision 12).
+    fn has_entity_tags(&self) -> bool {
+        self.etag
     }
 
     fn media_type(&self) -> &'static str {

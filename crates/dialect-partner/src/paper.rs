@@ -2,7 +2,7 @@
 
 use gateway_core::{Attr, Error, ErrorKind, FieldError, Problem, Status, regions};
 use gateway_dialect::{
-    Action, Body, Description, Mode, Named, Paper, Schema, UnknownFields,
+    Action, Body, Description, ISO_DATE, Mode, Named, Paper, Schema, Side, UnknownFields,
     schema::{in_any_case, one_of, with},
 };
 use serde_json::json;
@@ -30,7 +30,7 @@ pub(crate) fn describe(paper: &Paper<'_>, minimum_age: Option<u8>) -> Descriptio
     }
     Description {
         summary,
-        bodies: mode.map(|mode| body(paper, mode)).into_iter().collect(),
+        bodies: mode.map(|mode| body(paper, mode, minimum_age)).into_iter().collect(),
         answer: Some(receipt(paper)),
         error: Some(error()),
         errors,
@@ -38,8 +38,15 @@ pub(crate) fn describe(paper: &Paper<'_>, minimum_age: Option<u8>) -> Descriptio
     }
 }
 
-fn body(paper: &Paper<'_>, mode: Mode) -> Body {
+fn body(paper: &Paper<'_>, mode: Mode, minimum_age: Option<u8>) -> Body {
     let mut schema = TABLE.sent(mode, paper.site.unknown_fields, paper.sent());
+    if let Some(years) = minimum_age {
+        // The year of the youngest who may; the day in it is judged.
+        let today = paper.site.today();
+        let latest = today.replace_year(today.year() - i32::from(years)).unwrap_or(today);
+        schema["properties"]["dateOfBirth"]["pattern"] =
+            ISO_DATE.schema(Side::Sent(latest))["pattern"].take();
+    }
     let name = match mode {
         Mode::Create => "UserCreation",
         Mode::Update => "UserUpdate",
@@ -74,7 +81,7 @@ fn of_country(country: &str, has_postal_codes: bool) -> Schema {
 }
 
 fn receipt(paper: &Paper<'_>) -> Named {
-    let answered = |path: &str| TABLE.row(path).map(|row| row.codec.schema(gateway_dialect::Side::Answered));
+    let answered = |path: &str| TABLE.row(path).map(|row| row.codec.schema(Side::Answered));
     let standings = [Status::PendingCompliance, Status::Active].map(Status::as_str);
     let mut schema = gateway_dialect::schema::object([
         ("userId", answered("/userId").unwrap_or_default()),

@@ -89,6 +89,10 @@ impl Dialect for Rest {
         true
     }
 
+    fn tells_limits(&self) -> bool {
+        true
+    }
+
     fn key_form(&self) -> KeyForm {
         KeyForm::Text
     }
@@ -136,8 +140,8 @@ impl Dialect for Rest {
             Action::Update => update(user, request),
             Action::Delete => known(Operation::Delete(user)),
             Action::ReadLinks => known(Operation::ReadLinks(user)),
-            Action::Link => known(Operation::Link(user, link(request).ok_or_else(bad_external_id)?)),
-            Action::Unlink => known(Operation::Unlink(user, link(request).ok_or(ErrorKind::NotFound)?)),
+            Action::Link => known(Operation::Link(user, link(request).map_err(Error::invalid)?)),
+            Action::Unlink => known(Operation::Unlink(user, link(request).map_err(|_| ErrorKind::NotFound)?)),
             Action::List => known(Operation::List(query::read(request.query)?)),
             _ => known(Operation::Read(user)),
         }
@@ -150,7 +154,7 @@ impl Dialect for Rest {
             let plain = serde_json::to_value(&present)
                 .map_err(|error| Error::new(ErrorKind::Internal).source(error))?;
             let patched = from_value(patch::run(plain, &patch::read(request.body)?)?);
-            return document::difference(site, &present, patched, Source::Patch);
+            return document::difference(site, (before, &present), patched, Source::Patch);
         }
         let mut sent = document::object(request.body)?;
         let secret = document::take(&mut sent, SECRET);
@@ -158,7 +162,7 @@ impl Dialect for Rest {
             Action::Update => (merge::merge(present.clone(), sent), Source::Merge),
             _ => (sent, Source::Whole),
         };
-        let changes = document::difference(site, &present, after, source);
+        let changes = document::difference(site, (before, &present), after, source);
         document::with_secret(changes, secret, site.today())
     }
 
@@ -270,15 +274,20 @@ fn update(user: Locator, request: &Request<'_>) -> Result<Decoded, Error> {
     Ok(Decoded { operation: Operation::Revise(user), unknown })
 }
 
-fn link(request: &Request<'_>) -> Option<Link> {
-    let namespace = Namespace::parse(&request.target.decoded(NAMESPACE)?)?;
-    let external_id = ExternalId::parse(&request.target.decoded(EXTERNAL_ID)?)?;
-    Some(Link { namespace, external_id })
-}
-
-fn bad_external_id() -> Error {
-    let place = Place::Parameter(EXTERNAL_ID.into());
-    Error::invalid(vec![FieldError { place, problem: Problem::ExternalId }])
+/// The link that the path names, or what is wrong with it.
+fn link(request: &Request<'_>) -> Result<Link, Vec<FieldError>> {
+    let namespace = request.target.decoded(NAMESPACE).and_then(|name| Namespace::parse(&name));
+    let external_id = request.target.decoded(EXTERNAL_ID).and_then(|id| ExternalId::parse(&id));
+    match (namespace, external_id) {
+        (Some(namespace), Some(external_id)) => Ok(Link { namespace, external_id }),
+        (namespace, external_id) => {
+            let bad =
+                |name: &'static str, problem| FieldError { place: Place::Parameter(name.into()), problem };
+            let namespace = namespace.is_none().then(|| bad(NAMESPACE, Problem::Namespace));
+            let external_id = external_id.is_none().then(|| bad(EXTERNAL_ID, Problem::ExternalId));
+            Err(namespace.into_iter().chain(external_id).collect())
+        }
+    }
 }
 
 /// The same value as a document.

@@ -100,7 +100,7 @@ fn whole(paper: &Paper<'_>) -> Body {
     let mut schema = TABLE.sent(Mode::Create, paper.site.unknown_fields, paper.sent());
     let is_put = paper.route.action == Action::Replace;
     if is_put {
-        read_only(&mut schema, |_| true);
+        read_only(&mut schema, |access| access == Access::ReadOnly);
         // Where the suspensions say so as well.
         let words = ["pendingCompliance", "active", "closed", Standing::Suspended.as_str()];
         schema["properties"]["status"] = with(one_of(words.into_iter()), "description", "The standing.");
@@ -126,23 +126,21 @@ fn one_form(example: &mut Schema) {
 }
 
 /// Members that are only answered may be sent back as they were.
-fn read_only(schema: &mut Schema, wanted: fn(Attr) -> bool) {
-    let sent_back = |row: &&gateway_dialect::Field| matches!(row.access, Access::ReadOnly | Access::Initial);
-    for row in TABLE.rows().iter().filter(sent_back).filter(|row| wanted(row.attr)) {
-        let name = row.path().1;
+fn read_only(schema: &mut Schema, is_sent_back: fn(Access) -> bool) {
+    if let Some(words) = schema.as_object_mut() {
+        words.shift_remove("propertyNames");
+    }
+    for row in TABLE.rows().iter().filter(|row| is_sent_back(row.access)) {
         let mut answered = with(row.codec.schema(Side::Answered), "readOnly", true);
         answered["description"] = "Read-only: as it was answered, or refused.".into();
-        let is_known = schema["properties"].get(name).is_some_and(|known| known.get("not").is_none());
-        if !is_known {
-            schema["properties"][name] = answered;
-        }
+        schema["properties"][row.path().1] = answered;
     }
 }
 
 /// What it does not name stays (RFC 7396).
 fn merge_patch(paper: &Paper<'_>) -> Body {
     let mut schema = TABLE.sent(Mode::Update, paper.site.unknown_fields, paper.sent());
-    read_only(&mut schema, |_| true);
+    read_only(&mut schema, |access| matches!(access, Access::ReadOnly | Access::Initial));
     // Of a point one half may stay.
     let degrees = || json!({"type": "number", "minimum": -180, "maximum": 180});
     schema["properties"]["geo"] = json!({

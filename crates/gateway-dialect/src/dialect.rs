@@ -151,6 +151,11 @@ pub trait Dialect: Send + Sync {
         false
     }
 
+    /// True where answers tell clients how they stand with the mount's rate limit (decision 11).
+    fn tells_limits(&self) -> bool {
+        false
+    }
+
     /// True where `Prefer: return=minimal` takes the body from the answer to a write (RFC 7240).
     fn heeds_preferences(&self) -> bool {
         false

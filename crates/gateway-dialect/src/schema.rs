@@ -91,7 +91,10 @@ pub(crate) fn url(codec: &Codec, side: Side) -> Schema {
     const NAME: &str = "[A-Za-z0-9_~](?:(?:[.]|-+)?[A-Za-z0-9_~])*[.]?";
     const PORT: &str = "(?::(?:[0-9]{0,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}))?";
     const REST: &str = r"(?:[/?#][!#-;=?-Z\[\]_a-z~]*)?";
-    let http = format!(r"^[Hh][Tt][Tt][Pp][Ss]?://(?:{NAME}|\[[0-9A-Fa-f:.]+\]){PORT}{REST}$");
+    const GROUP: &str = "[0-9A-Fa-f]{1,4}";
+    let some = |most: u8| format!("(?:{GROUP}(?::{GROUP}){{0,{most}}})?");
+    let address = format!("(?:{GROUP}:){{7}}{GROUP}|{}::{}", some(2), some(3));
+    let http = format!(r"^[Hh][Tt][Tt][Pp][Ss]?://(?:{NAME}|\[(?:{address})\]){PORT}{REST}$");
     if side == Side::Answered { json!({"type": "string"}) } else { pattern(codec, side, &http) }
 }
 

@@ -18,7 +18,7 @@ impl FieldTable {
                 Some(schema) => object.put(row, described(schema, row), needs(row, mode)),
                 None if self.ignores_read_only() => object.put(row, anything(row), false),
                 // Where unknown names are refused, so is this one, by not being there.
-                None if unknown == UnknownFields::Ignore => object.put(row, json!({"not": {}}), false),
+                None if unknown == UnknownFields::Ignore => object.refuse(row),
                 None => {}
             }
         }
@@ -167,21 +167,32 @@ fn described(mut schema: Schema, row: &Field) -> Schema {
 struct Object {
     members: Map<String, Schema>,
     required: Vec<String>,
+    refused: Vec<String>,
     groups: Vec<(String, Object)>,
 }
 
 impl Object {
     fn put(&mut self, row: &Field, schema: Schema, is_required: bool) {
-        let (group, name) = row.path();
-        let Some(group) = group else { return self.put_member(name, schema, is_required) };
-        if !self.groups.iter().any(|(known, _)| known == group) {
+        let name = row.path().1;
+        self.part(row).put_member(name, schema, is_required);
+    }
+
+    fn refuse(&mut self, row: &Field) {
+        let name = row.path().1.to_owned();
+        self.part(row).refused.push(name);
+    }
+
+    /// The object that a row stands in.
+    fn part(&mut self, row: &Field) -> &mut Self {
+        let Some(group) = row.path().0 else { return self };
+        let known = self.groups.iter().position(|(known, _)| known == group);
+        let at = known.unwrap_or(self.groups.len());
+        if known.is_none() {
             // Keeps its place among the members.
             self.members.insert(group.to_owned(), Schema::Null);
             self.groups.push((group.to_owned(), Self::default()));
         }
-        if let Some((_, inner)) = self.groups.iter_mut().find(|(known, _)| known == group) {
-            inner.put_member(name, schema, is_required);
-        }
+        &mut self.groups[at].1
     }
 
     fn put_member(&mut self, name: &str, schema: Schema, is_required: bool) {
@@ -211,6 +222,9 @@ impl Object {
         }
         if is_closed {
             schema["additionalProperties"] = false.into();
+        }
+        if !self.refused.is_empty() {
+            schema["propertyNames"] = json!({"not": {"enum": self.refused}});
         }
         schema
     }

@@ -67,7 +67,7 @@ impl Client {
     /// # Errors
     /// [`CallError::Tls`], where the issuers cannot be used; [`Trust::private`] has told before.
     pub fn new(terms: Terms) -> Result<Self, CallError> {
-        let tls = terms.trust.config().ok().ok_or(CallError::Tls)?;
+        let tls = terms.trust.config(&[b"http/1.1"]).ok().ok_or(CallError::Tls)?;
         let places = Semaphore::new(terms.max_concurrent.clamp(1, Semaphore::MAX_PERMITS));
         Ok(Self {
             terms,

@@ -46,7 +46,11 @@ impl Trust {
         Ok(Self { issuers })
     }
 
-    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
+    /// A client's terms, with the protocols that it speaks by their names in TLS.
+    ///
+    /// # Errors
+    /// Of the library, for certificates that it does not take.
+    pub fn config(&self, protocols: &[&[u8]]) -> Result<Arc<ClientConfig>, rustls::Error> {
         let mut roots = RootCertStore::empty();
         if self.issuers.is_empty() {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -58,7 +62,7 @@ impl Trust {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Ok(Arc::new(config))
     }
 }

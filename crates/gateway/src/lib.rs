@@ -15,6 +15,7 @@ pub mod forwarded;
 pub mod idempotency;
 mod ids;
 pub mod issuers;
+mod limits;
 mod linking;
 mod listing;
 pub mod live;

@@ -27,7 +27,7 @@ const KEPT: &str = "the configuration was not loaded, the one before stays";
 type Setting = (&'static str, fn(&Config, &Config) -> bool);
 
 /// What is taken at the start and cannot change later.
-const FROZEN: [Setting; 14] = [
+const FROZEN: [Setting; 15] = [
     ("[server] listen", |old, new| old.server.listen == new.server.listen),
     ("[server] admin", |old, new| old.server.admin == new.server.admin),
     ("[server] header_timeout_ms", |old, new| old.server.header_timeout == new.server.header_timeout),
@@ -41,6 +41,7 @@ const FROZEN: [Setting; 14] = [
         old.server.max_connection_requests == new.server.max_connection_requests
     }),
     ("[server] max_connections", |old, new| old.server.max_connections == new.server.max_connections),
+    ("[server.shared_limits]", |old, new| old.server.shared_limits == new.server.shared_limits),
     ("[server.tls]", |old, new| old.tls.is_some() == new.tls.is_some()),
     ("[log] format", |old, new| old.log.format == new.log.format),
     ("[store.embedded]", |old, new| old.store == new.store),

@@ -24,6 +24,7 @@ use crate::{
     control::{self, Control},
     demo,
     issuers::{self, Readiness},
+    limits::SharedCount,
     live::Live,
     log,
     metrics::Metrics,
@@ -92,9 +93,12 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
     metrics.register(Box::new(logs.dropped.clone())).map_err(unregistered)?;
     let told = Told::new(&metrics).map_err(unregistered)?;
     let (listener, admin_listener) = listeners(&config, sockets, &metrics)?;
+    let shared = config.server.shared_limits.as_ref().map(|terms| SharedCount::start(terms, &metrics));
+    let shared = shared.transpose().map_err(unregistered)?;
     let live = Live::new(config.mounts.clone(), &config.server);
     let gateway = Gateway::new(store, live, Arc::new(clock::now), metrics)
         .with_vault(Vault::new(config.secrets_key.as_ref()))
+        .with_shared_count(shared)
         .with_access_log(logs.access.clone());
     let gateway = Arc::new(gateway);
 
@@ -232,7 +236,8 @@ fn admin(gateway: &Arc<Gateway<EmbeddedStore>>, end: &Arc<End>, origin: String) 
         metrics: Arc::new(move || {
             let (live, own) = (counted.live(), counted.metrics().render());
             let outside = webhook::circuits(&live) + &issuers::render(&live, clock::now());
-            own + &in_flight(&counted) + &outside + &store_metrics::render(counted.store())
+            let shared = counted.shared_count.as_ref().map_or_else(String::new, |shared| shared.render());
+            own + &in_flight(&counted) + &shared + &outside + &store_metrics::render(counted.store())
         }),
         documents: Arc::new(move |path| {
             openapi::pages::answer(described.live().mounts(), path, &origin, clock::now())

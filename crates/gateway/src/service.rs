@@ -19,6 +19,7 @@ use crate::{
     admit::{catch_panic, drain},
     clock::Clock,
     ids::Ids,
+    limits::SharedCount,
     live::Live,
     metrics::Metrics,
     mount::Mount,
@@ -50,6 +51,8 @@ pub struct Gateway<S> {
     ids: Ids,
     pub(crate) vault: Vault,
     pub(crate) tags: TagKey,
+    /// Where limits are counted together with other gateways.
+    pub(crate) shared_count: Option<Arc<SharedCount>>,
     /// One turn for each Idempotency-Key in flight.
     pub(crate) keys: Queues<LedgerKey>,
     /// One turn for each user being written.
@@ -90,6 +93,7 @@ impl<S: UserStore> Gateway<S> {
             access: AccessLog::default(),
             ids: Ids::default(),
             vault,
+            shared_count: None,
             keys: Queues::default(),
             writers: Queues::default(),
         }
@@ -99,6 +103,12 @@ impl<S: UserStore> Gateway<S> {
     #[must_use]
     pub fn with_vault(self, vault: Vault) -> Self {
         Self { vault, ..self }
+    }
+
+    /// The same, with limits counted together with other gateways.
+    #[must_use]
+    pub(crate) fn with_shared_count(self, shared_count: Option<Arc<SharedCount>>) -> Self {
+        Self { shared_count, ..self }
     }
 
     /// The same, with a line of the log for each request.
@@ -189,6 +199,11 @@ impl<S: UserStore> Gateway<S> {
         if let Some(allow) = trace.allow.take().and_then(|allow| HeaderValue::try_from(allow).ok()) {
             answer = answer.header(header::ALLOW, allow);
         }
+        if let (Some(limits), Some(standing)) = (&arrival.mount.limits, trace.standing)
+            && config.dialect.tells_limits()
+        {
+            answer.headers.extend(limits.headers(standing));
+        }
         if let Some(cors) = &config.cors {
             answer.headers.extend(cors.headers(&arrival.head.headers));
         }
@@ -228,7 +243,8 @@ fn finish(answer: Answer, head: &Parts, known: Option<(&Mount, &str)>) -> Respon
     let headers = response.headers_mut();
     headers.reserve(answer.headers.len() + 4);
     headers.extend(answer.headers);
-    if head.method == Method::HEAD {
+    // A 304 has none of its own (RFC 9110, 8.6).
+    if head.method == Method::HEAD && answer.status != StatusCode::NOT_MODIFIED {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     if answer.hygiene == Hygiene::Full {

@@ -15,6 +15,7 @@ use crate::{
     config::MountNamespace,
     digest,
     idempotency::{self, Claim},
+    limits,
     mount::Mount,
     once::Claims,
     preconditions::Conditions,
@@ -139,7 +140,10 @@ impl<S: UserStore> Gateway<S> {
         let caller = identified?;
         config.dialect.authorize(&visit.site, &caller, &visit.target)?;
         trace.namespace = visit.site.reach.namespace().cloned();
-        visit.mount.admit(&caller)?;
+        if let Some(limits) = &visit.mount.limits {
+            trace.standing = limits.count(&caller.client, self.shared_count.as_deref()).await;
+            trace.standing.map_or(Ok(()), limits::check)?;
+        }
         let request = Request { target: visit.target, query: head.uri.query(), headers, body };
         config.dialect.negotiate(&request)?;
         digest::check(headers, body)?;

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use gateway_core::{ErrorKind, Namespace, Timestamp};
 use gateway_dialect::{Target, Verb};
+use gateway_limits::Standing;
 use http::{StatusCode, request::Parts};
 
 use crate::{
@@ -19,6 +20,8 @@ pub(crate) struct Trace<'r> {
     /// Named in the log once the caller has shown to belong there.
     pub(crate) namespace: Option<Namespace>,
     pub(crate) allow: Option<String>,
+    /// How its client stands with the mount's limit.
+    pub(crate) standing: Option<Standing>,
     /// The kind of the error that was answered, also when it was rendered on the way.
     pub(crate) failed: Option<ErrorKind>,
     pub(crate) cause: Option<&'static str>,

@@ -58,7 +58,7 @@ fn sent(before: &User, body: &str, source: Source) -> Result<User, Vec<String>> 
     let present = shown(before);
     let after = if source == Source::Merge { merge(present.clone(), body) } else { body };
     let reach = Reach::All;
-    let changes = difference(&site(&reach), &present, after, source).map_err(pointers)?;
+    let changes = difference(&site(&reach), (before, &present), after, source).map_err(pointers)?;
     let next = before.changed(&changes, NOW).unwrap_or_else(|| before.clone());
     let ruling = Ruling { site: &site(&reach), before: Some(before), after: &next, changes: &changes };
     Rest { demands_match: false }.judge(&ruling).map_err(pointers)?;
@@ -216,6 +216,12 @@ fn all_bad_fields_at_once_in_order() {
     let mut found = sent(&user(), body, Source::Merge).unwrap_err();
     found[7..].sort();
     assert_eq!(found, bad);
+    // What breaks a rule is told beside what is bad by itself, unless that is why.
+    let body = r#"{"email":"x","address":{"country":"US","region":"ON","line1":"A 1","street":"B"}}"#;
+    let bad = ["/email", "/address/line1", "/address/region"];
+    assert_eq!(sent(&user(), body, Source::Merge).unwrap_err()[..3], bad);
+    let body = r#"{"address":{"country":"XX","region":"ON"}}"#;
+    assert_eq!(sent(&user(), body, Source::Merge).unwrap_err(), ["/address/country"]);
     let bad = ["/id", "/status", "/language", "/secureMetadata", "/links", "/createdAt", "/updatedAt", "/x"];
     assert_eq!(sent(&user(), r#"{"secureMetadata":{},"x":1}"#, Source::Patch).unwrap_err(), bad);
 }

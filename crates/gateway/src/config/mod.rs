@@ -11,6 +11,7 @@ mod prefix;
 mod report;
 pub mod routing;
 mod secrets;
+mod shared;
 mod tables;
 mod tls;
 mod webhook;
@@ -97,8 +98,19 @@ pub struct Server {
     pub proxies: Proxies,
     /// How often a peer may fail to prove who it is.
     pub failed_auth_limit: Option<RateLimit>,
+    /// Where limits are counted together with other gateways.
+    pub shared_limits: Option<SharedLimits>,
     /// Whether a changed file is taken without being told to.
     pub watch: bool,
+}
+
+/// Where limits are counted together with other gateways.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SharedLimits {
+    /// A Valkey or Redis.
+    pub server: gateway_limits::Server,
+    /// How long a request waits for it.
+    pub timeout: Duration,
 }
 
 /// How to log.

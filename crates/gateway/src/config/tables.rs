@@ -7,7 +7,7 @@ use gateway_dialect::{Options, Secret, Span};
 
 use super::{
     Log, LogFormat, LogLevel, Overrides, Server, StoreConfig, mounts::rate_limit, report::Mistake,
-    secrets::Secrets, tls,
+    secrets::Secrets, shared, tls,
 };
 use crate::{
     forwarded::{ForwardedHeader, Network, Proxies},
@@ -88,6 +88,7 @@ fn server(
         max_requests: size(&mut options, "max_requests", REQUESTS).unwrap_or(4096),
         proxies: proxies(&mut options),
         failed_auth_limit: rate_limit(&mut options, "failed_auth_limit"),
+        shared_limits: shared::read(&mut options, secrets),
         watch: options.flag("watch", true),
     };
     let tls = tls::read(&mut options, secrets);

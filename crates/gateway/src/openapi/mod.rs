@@ -65,7 +65,8 @@ fn info(mount: &MountConfig) -> Value {
         "description": format!(
             "The users of the namespace `{namespace}`, in the dialect `{dialect}`. HEAD is answered \
              wherever GET is, without a body. A body has at most {} bytes, and is strict JSON: UTF-8, no \
-             name twice, no U+0000, at most 64 levels and 1,024 members.",
+             name twice, no U+0000, numbers that can be kept exactly, at most 64 levels and 1,024 \
+             members.",
             mount.max_body_bytes
         ),
         "contact": {"name": "The operator of this gateway"},
