@@ -33,6 +33,12 @@ UNSAID = {
         r'"detail":"Must be the id in the URL"',
         # Later this year, and an IPv6 address that is none.
         r'"source":{"pointer":"/data/attributes/(?:birthDate|pictureUrl)"}',
+        # The country may be stored, and not in the request.
+        r'"detail":"Must be a province or state code of the country"',
+    ],
+    "supplier": [
+        # Of a create: another status would be 409.
+        r'"message":"User already exists with id: .*","code":3',
     ],
     "rest": [
         # A period that ends before it begins.

@@ -58,7 +58,7 @@ fn body(paper: &Paper<'_>, mode: Mode, minimum_age: Option<u8>) -> Body {
             // Names that mean nothing are no update.
             let names = TABLE.rows().iter().map(|row| row.path().1);
             let one = names
-                .filter(|name| schema["properties"][*name].get("not").is_none())
+                .filter(|name| schema["properties"].get(name).is_some_and(|row| row.get("not").is_none()))
                 .map(|name| json!({"required": [name]}));
             schema["anyOf"] = one.collect();
         }
