@@ -15,6 +15,7 @@ pub mod partner;
 pub mod party;
 mod process;
 pub mod schema;
+pub mod suite;
 pub mod unreachable;
 pub mod valkey;
 pub mod watched;

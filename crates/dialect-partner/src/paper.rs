@@ -56,8 +56,11 @@ fn body(paper: &Paper<'_>, mode: Mode, minimum_age: Option<u8>) -> Body {
         schema["minProperties"] = 1.into();
         if paper.site.unknown_fields == UnknownFields::Ignore {
             // Names that mean nothing are no update.
-            let names = TABLE.rows().iter().map(|row| (row.path().1.to_owned(), Schema::Bool(false)));
-            schema["not"] = json!({"properties": Schema::Object(names.collect())});
+            let names = TABLE.rows().iter().map(|row| row.path().1);
+            let one = names
+                .filter(|name| schema["properties"].get(name).is_some_and(|row| row.get("not").is_none()))
+                .map(|name| json!({"required": [name]}));
+            schema["anyOf"] = one.collect();
         }
     }
     Body { media_types: &[JSON], schema: (name, schema), example: TABLE.example(&paper.view(), mode) }
