@@ -2,6 +2,7 @@
 //!
 //! The whole wire format stands in `wire.rs`; this file is its grammar.
 
+mod paper;
 mod wire;
 
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use gateway_core::{
     Problem, Profile, Status, User, check,
 };
 use gateway_dialect::{
-    Action, Answer, Decoded, Dialect, Expressed, FieldTable, Hygiene, Json, Mode, Naming, Occasion, Options,
-    Reading, Request, Route, Ruling, SECONDS, Site, json, refused_names,
+    Action, Answer, Decoded, Description, Dialect, Expressed, FieldTable, Hygiene, Json, Mode, Naming,
+    Occasion, Options, Paper, Reading, Request, Route, Ruling, SECONDS, Site, json, refused_names,
 };
 use http::{HeaderName, StatusCode};
 use serde::Serialize;
@@ -131,6 +132,10 @@ impl Dialect for Partner {
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Answer::json(status, JSON, &body).retry_after(error)
+    }
+
+    fn describe(&self, paper: &Paper<'_>) -> Description {
+        paper::describe(paper, self.minimum_age)
     }
 
     fn compose(&self, fields: &[Expressed<'_>], _: &str) -> Vec<u8> {
@@ -255,10 +260,14 @@ impl Partner {
             Some(gateway_core::Value::Date(birth))
                 if !check::is_of_age(birth, years, ruling.site.today()) =>
             {
-                let message = format!("User must be at least {years} years old");
-                Err(Error::new(ErrorKind::RuleViolated).message(message).cause("minimum_age"))
+                Err(too_young(years))
             }
             _ => Ok(()),
         }
     }
+}
+
+fn too_young(years: u8) -> Error {
+    let message = format!("User must be at least {years} years old");
+    Error::new(ErrorKind::RuleViolated).message(message).cause("minimum_age")
 }

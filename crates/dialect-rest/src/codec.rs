@@ -6,42 +6,52 @@ use gateway_core::{
 };
 use gateway_dialect::{
     CANADIAN_OR_OTHER_POSTAL_CODE, Codec, Day, FREE_TEXT, Json, milliseconds, object, read_degrees,
-    read_nothing, text, write_degrees, write_text,
+    read_nothing, schema, text, write_degrees, write_text,
 };
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
+
+use crate::forms;
 
 /// The longest line of an address: what the longest street and number of any dialect come to.
 pub(crate) const LONGEST_LINE: u16 = 306;
 /// The longest reason of a suspension, in characters.
-const LONGEST_REASON: u16 = 500;
+pub(crate) const LONGEST_REASON: u16 = 500;
 
 /// The standing of the account; `suspended` comes and goes by suspensions alone.
 pub(crate) const STATUS: Codec =
-    Codec::new("status", "`pendingCompliance`, `active` or `closed`", read_status, write_text);
+    Codec::new("status", "`pendingCompliance`, `active` or `closed`", read_status, write_text)
+        .described(forms::status);
 /// As the wrapper dialect keeps usernames (decision 26); what it would delete is refused here.
 pub(crate) const USERNAME: Codec =
-    Codec::new("plain-username", "characters of `[a-zA-Z0-9._]`", read_username, write_text);
+    Codec::new("plain-username", "characters of `[a-zA-Z0-9._]`", read_username, write_text)
+        .described(forms::username);
 /// An address line, or a street.
 pub(crate) const LINE: Codec = FREE_TEXT.chars(1, LONGEST_LINE);
 /// A postal code; a Canadian one gets its space (decision 6).
 pub(crate) const POSTAL_CODE: Codec =
-    Codec::new("any-postal-code", "postal code", read_postal_code, write_text).chars(1, 20);
+    Codec::new("any-postal-code", "postal code", read_postal_code, write_text)
+        .chars(1, 20)
+        .described(schema::free_text);
 /// A place on the map.
 pub(crate) const GEO: Codec =
-    Codec::new("geo", "`{longitude, latitude}`, degrees within ±180", read_geo, write_geo);
+    Codec::new("geo", "`{longitude, latitude}`, degrees within ±180", read_geo, write_geo)
+        .described(forms::geo);
 /// An instant in milliseconds, UTC. Only written.
 pub(crate) const INSTANT: Codec =
-    Codec::new("milliseconds", "instant, `YYYY-MM-DDThh:mm:ss.sssZ`", read_nothing, write_instant);
+    Codec::new("milliseconds", "instant, `YYYY-MM-DDThh:mm:ss.sssZ`", read_nothing, write_instant)
+        .described(schema::instant);
 /// All suspensions.
 pub(crate) const SUSPENSIONS: Codec = Codec::new(
     "all-suspensions",
     "array of at most 100 `{reason, startsAt, endsAt}`",
     read_suspensions,
     write_suspensions,
-);
+)
+.described(forms::suspensions);
 /// All links.
 pub(crate) const LINKS: Codec =
-    Codec::new("links", "array of at most 100 `{namespace, externalId}`", read_links, write_links);
+    Codec::new("links", "array of at most 100 `{namespace, externalId}`", read_links, write_links)
+        .described(forms::links);
 
 fn read_status(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
     let status = Status::parse(text(json)?);
@@ -118,7 +128,7 @@ fn suspension(json: &Json<'_>) -> Option<Suspension> {
 }
 
 /// Some lines, as long as a reason may be.
-const LONG_TEXT: Codec = gateway_dialect::LINES.chars(1, LONGEST_REASON);
+pub(crate) const LONG_TEXT: Codec = gateway_dialect::LINES.chars(1, LONGEST_REASON);
 
 /// `None` for what is there but no good.
 fn absent_or<T>(value: Option<Option<T>>) -> Option<Option<T>> {

@@ -1,13 +1,12 @@
 //! The document of a user: as it is answered, and what one that is sent says (section F).
 
-use std::cmp::Ordering;
-
 use gateway_core::{
-    Attr, Change, Creation, Error, ErrorKind, FieldError, Place, Problem, Reach, Status, UserId, Value, View,
+    Attr, Change, Creation, Error, ErrorKind, FieldError, Place, Problem, Reach, Status, User, UserId, Value,
+    View,
 };
-use gateway_dialect::{Access, Field, Json, Mode, Reading, Site, UnknownFields, Unset, json};
+use gateway_dialect::{Access, Field, Json, Mode, Reading, Ruling, Site, UnknownFields, Unset, json};
 
-use crate::wire::TABLE;
+use crate::{rules, wire::TABLE};
 
 /// The one member that is written and never answered.
 pub(crate) const SECRET: &str = "secureMetadata";
@@ -99,7 +98,7 @@ pub fn creation(
         }
         external_id = (!links.is_empty()).then(|| links.remove(0).external_id);
     }
-    let unknown = settle(site, &document, &mut reading, false)?;
+    let unknown = settle(site, None, &document, &mut reading, false)?;
     let changes = reading.changes;
     Ok((Creation { id, external_id, links, status: Status::Active, changes }, unknown))
 }
@@ -126,13 +125,13 @@ pub(crate) enum Source {
     Patch,
 }
 
-/// The changes that make one document of another.
+/// The changes that make one document of another, which is the user's.
 ///
 /// # Errors
 /// Every member that may not be so.
 pub(crate) fn difference(
     site: &Site<'_>,
-    before: &Json<'_>,
+    (user, before): (&User, &Json<'_>),
     after: Json<'_>,
     source: Source,
 ) -> Result<Vec<Change>, Error> {
@@ -157,13 +156,18 @@ pub(crate) fn difference(
             _ => {}
         }
     }
-    settle(site, &after, &mut reading, source == Source::Patch)?;
+    if source == Source::Patch && after.get(SECRET).is_some() {
+        reading.errors.retain(|error| error.place != Place::Attr(Attr::SecureMetadata));
+        reading.errors.push(FieldError::attr(Attr::SecureMetadata, Problem::Path));
+    }
+    settle(site, Some(user), &after, &mut reading, source == Source::Patch)?;
     Ok(reading.changes)
 }
 
 /// All bad fields at once, in the order of the table; else the names that mean nothing.
 fn settle(
     site: &Site<'_>,
+    before: Option<&User>,
     document: &Json<'_>,
     reading: &mut Reading,
     is_strict: bool,
@@ -174,21 +178,30 @@ fn settle(
             change.value = None;
         }
     }
-    let place = |error: &FieldError| TABLE.rows().iter().position(|row| error.place == Place::Attr(row.attr));
-    reading.errors.sort_by(|a, b| match (place(a), place(b)) {
-        (Some(a), Some(b)) => a.cmp(&b),
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-        (None, None) => Ordering::Equal,
-    });
     if is_strict || site.unknown_fields == UnknownFields::Reject {
         let refused = |(pointer, _)| FieldError { place: Place::Member(pointer), problem: Problem::Unknown };
         reading.errors.extend(strangers(document).into_iter().map(refused));
     }
-    if !reading.errors.is_empty() {
-        return Err(Error::invalid(std::mem::take(&mut reading.errors)));
+    if reading.errors.is_empty() {
+        return Ok(std::mem::take(&mut reading.unknown));
     }
-    Ok(std::mem::take(&mut reading.unknown))
+    add_broken_rules(site, before, reading);
+    let place = |error: &FieldError| TABLE.rows().iter().position(|row| error.place == Place::Attr(row.attr));
+    reading.errors.sort_by_key(|error| place(error).unwrap_or(usize::MAX));
+    Err(Error::invalid(std::mem::take(&mut reading.errors)))
+}
+
+/// Adds what the good fields break together, where nothing of theirs is bad by itself.
+fn add_broken_rules(site: &Site<'_>, before: Option<&User>, reading: &mut Reading) {
+    let nobody = User::new(UserId::from_bytes([0; 16]), Status::Active, site.now);
+    let changes = &reading.changes;
+    let Some(after) = before.unwrap_or(&nobody).changed(changes, site.now) else { return };
+    let is_bad = |attr| reading.errors.iter().any(|error| error.place == Place::Attr(attr));
+    let country_is_bad = is_bad(Attr::Country);
+    let broken = rules::broken(&Ruling { site, before, after: &after, changes });
+    let of_address = |place: &Place| [Attr::Region, Attr::PostalCode].map(Place::Attr).contains(place);
+    let added = broken.into_iter().filter(|error| !(country_is_bad && of_address(&error.place)));
+    reading.errors.extend(added.collect::<Vec<_>>());
 }
 
 /// Pointer and name of every member that means nothing.

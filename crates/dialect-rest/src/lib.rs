@@ -6,15 +6,19 @@
 
 mod codec;
 pub mod document;
+mod forms;
 #[doc(hidden)]
 pub mod fuzz;
 mod merge;
 mod negotiate;
+mod paper;
 #[doc(hidden)]
 pub mod patch;
 mod problem;
 mod query;
 mod rules;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::{borrow::Cow, sync::Arc};
@@ -24,8 +28,8 @@ use gateway_core::{
     Outcome, Place, Problem, Reach, User, View,
 };
 use gateway_dialect::{
-    Action, Answer, Decoded, Dialect, Expressed, FieldTable, Hygiene, Json, KeyForm, Naming, Occasion,
-    Options, Request, Route, Ruling, Site, Target, UnknownFields, Verb,
+    Action, Answer, Decoded, Description, Dialect, Expressed, FieldTable, Hygiene, Json, KeyForm, Naming,
+    Occasion, Options, Paper, Request, Route, Ruling, Site, Target, UnknownFields, Verb,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
@@ -114,12 +118,12 @@ impl Dialect for Rest {
         if caller.is_anonymous {
             return Err(ErrorKind::MissingCredential.into());
         }
-        let scope = if target.route.verb == Verb::Get { "users:read" } else { "users:write" };
+        let scope = scope(target.route.verb);
         let is_free = caller.subject.is_none() && caller.scope.is_empty();
         if is_free || caller.has_scope(scope) {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Forbidden).message(format!("This needs the scope {scope}")).cause("scope"))
+        Err(lacks(scope))
     }
 
     fn negotiate(&self, request: &Request<'_>) -> Result<(), Error> {
@@ -139,8 +143,8 @@ impl Dialect for Rest {
             Action::Update => update(user, request),
             Action::Delete => known(Operation::Delete(user)),
             Action::ReadLinks => known(Operation::ReadLinks(user)),
-            Action::Link => known(Operation::Link(user, link(request).ok_or_else(bad_external_id)?)),
-            Action::Unlink => known(Operation::Unlink(user, link(request).ok_or(ErrorKind::NotFound)?)),
+            Action::Link => known(Operation::Link(user, link(request).map_err(Error::invalid)?)),
+            Action::Unlink => known(Operation::Unlink(user, link(request).map_err(|_| ErrorKind::NotFound)?)),
             Action::List => known(Operation::List(query::read(request.query)?)),
             _ => known(Operation::Read(user)),
         }
@@ -153,10 +157,7 @@ impl Dialect for Rest {
             let plain = serde_json::to_value(&present)
                 .map_err(|error| Error::new(ErrorKind::Internal).source(error))?;
             let patched = from_value(patch::run(plain, &patch::read(request.body)?)?);
-            if patched.get(SECRET).is_some() {
-                return Err(document::bad(format!("/{SECRET}"), Problem::Path));
-            }
-            return document::difference(site, &present, patched, Source::Patch);
+            return document::difference(site, (before, &present), patched, Source::Patch);
         }
         let mut sent = document::object(request.body)?;
         let secret = document::take(&mut sent, SECRET);
@@ -164,7 +165,7 @@ impl Dialect for Rest {
             Action::Update => (merge::merge(present.clone(), sent), Source::Merge),
             _ => (sent, Source::Whole),
         };
-        let changes = document::difference(site, &present, after, source);
+        let changes = document::difference(site, (before, &present), after, source);
         document::with_secret(changes, secret, site.today())
     }
 
@@ -207,6 +208,10 @@ impl Dialect for Rest {
         problem::render(error, occasion)
     }
 
+    fn describe(&self, paper: &Paper<'_>) -> Description {
+        paper::describe(paper, self.demands_match)
+    }
+
     /// A merge patch.
     fn compose(&self, fields: &[Expressed<'_>], _: &str) -> Vec<u8> {
         let mut members: Vec<(Cow<'_, str>, Json<'_>)> = Vec::new();
@@ -238,6 +243,14 @@ impl Rest {
     }
 }
 
+const fn scope(verb: Verb) -> &'static str {
+    if matches!(verb, Verb::Get) { "users:read" } else { "users:write" }
+}
+
+fn lacks(scope: &str) -> Error {
+    Error::new(ErrorKind::Forbidden).message(format!("This needs the scope {scope}")).cause("scope")
+}
+
 /// PUT: on a mount that sees all users it makes the one that is not there.
 fn replace(site: &Site<'_>, user: Locator, request: &Request<'_>) -> Result<Decoded, Error> {
     let document = document::object(request.body)?;
@@ -264,15 +277,20 @@ fn update(user: Locator, request: &Request<'_>) -> Result<Decoded, Error> {
     Ok(Decoded { operation: Operation::Revise(user), unknown })
 }
 
-fn link(request: &Request<'_>) -> Option<Link> {
-    let namespace = Namespace::parse(&request.target.decoded(NAMESPACE)?)?;
-    let external_id = ExternalId::parse(&request.target.decoded(EXTERNAL_ID)?)?;
-    Some(Link { namespace, external_id })
-}
-
-fn bad_external_id() -> Error {
-    let place = Place::Parameter(EXTERNAL_ID.into());
-    Error::invalid(vec![FieldError { place, problem: Problem::ExternalId }])
+/// The link that the path names, or what is wrong with it.
+fn link(request: &Request<'_>) -> Result<Link, Vec<FieldError>> {
+    let namespace = request.target.decoded(NAMESPACE).and_then(|name| Namespace::parse(&name));
+    let external_id = request.target.decoded(EXTERNAL_ID).and_then(|id| ExternalId::parse(&id));
+    match (namespace, external_id) {
+        (Some(namespace), Some(external_id)) => Ok(Link { namespace, external_id }),
+        (namespace, external_id) => {
+            let bad =
+                |name: &'static str, problem| FieldError { place: Place::Parameter(name.into()), problem };
+            let namespace = namespace.is_none().then(|| bad(NAMESPACE, Problem::Namespace));
+            let external_id = external_id.is_none().then(|| bad(EXTERNAL_ID, Problem::ExternalId));
+            Err(namespace.into_iter().chain(external_id).collect())
+        }
+    }
 }
 
 /// The same value as a document.

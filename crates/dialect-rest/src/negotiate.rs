@@ -8,8 +8,8 @@ use crate::problem;
 
 /// The media type of answers, and of whole documents.
 pub(crate) const JSON: &str = "application/json";
-const MERGE_PATCH: &str = "application/merge-patch+json";
-const JSON_PATCH: &str = "application/json-patch+json";
+pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
+pub(crate) const JSON_PATCH: &str = "application/json-patch+json";
 /// What a PATCH may be.
 pub(crate) const ACCEPT_PATCH: &str =
     "application/merge-patch+json, application/json-patch+json, application/json";

@@ -6,8 +6,6 @@ use gateway_dialect::json;
 use json_patch::{Patch, PatchOperation, jsonptr::Pointer};
 use serde_json::{Number, Value};
 
-/// The most operations of a patch.
-const MAX_OPERATIONS: usize = 1_000;
 /// The most bytes that a patch copies and moves, and of a patched document.
 const MAX_BYTES: usize = 1_048_576;
 
@@ -20,7 +18,7 @@ pub fn apply(document: Value, patch: &[u8]) -> Result<Value, Error> {
     run(document, &read(patch)?)
 }
 
-/// Reads a patch.
+/// Reads a patch. How many operations it may have follows from the members of a document (decision 7).
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`].
@@ -28,9 +26,6 @@ pub(crate) fn read(patch: &[u8]) -> Result<Patch, Error> {
     let malformed = |message: String| Error::new(ErrorKind::Malformed).message(message);
     let parsed =
         json::parse(patch).map_err(|error| malformed(format!("The body is not valid JSON: {error}")))?;
-    if matches!(&parsed, json::Json::Array(operations) if operations.len() > MAX_OPERATIONS) {
-        return Err(malformed(format!("A patch has at most {MAX_OPERATIONS} operations")));
-    }
     let patch = serde_json::to_value(&parsed).and_then(serde_json::from_value);
     // What the library says repeats what it was given.
     patch.ok().ok_or_else(|| malformed("The body is not a JSON Patch (RFC 6902)".to_owned()))

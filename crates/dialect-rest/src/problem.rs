@@ -53,8 +53,13 @@ pub(crate) fn render(error: &Error, occasion: &Occasion<'_>) -> Answer {
         None if !error.fields.is_empty() => "What is wrong stands in errors.".into(),
         None => format!("{title}.").into(),
     };
+    let kind = match status {
+        // Whatever the cause (decision 14).
+        401 => "unauthorized".to_owned(),
+        _ => error.kind.as_str().replace('_', "-"),
+    };
     let body = Problem {
-        kind: format!("urn:interlingua:problem:{}", error.kind.as_str().replace('_', "-")),
+        kind: format!("urn:interlingua:problem:{kind}"),
         title,
         status,
         detail,
@@ -85,5 +90,9 @@ fn bad_field(field: &FieldError) -> BadField<'_> {
         Place::Parameter(name) => Where::Parameter(name),
         Place::Header(name) => Where::Header(name),
     };
-    BadField { place, detail: field.problem.to_string() }
+    let detail = match (&place, field.problem) {
+        (Where::Parameter(_), gateway_core::Problem::Unknown) => "Is not a known parameter".to_owned(),
+        (_, problem) => problem.to_string(),
+    };
+    BadField { place, detail }
 }

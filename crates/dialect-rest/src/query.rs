@@ -5,9 +5,9 @@ use gateway_core::{Error, ExternalId, FieldError, Link, Namespace, Place, Proble
 use gateway_dialect::decode_segment;
 
 /// The longest page.
-const MAX_LIMIT: u16 = 100;
+pub(crate) const MAX_LIMIT: u16 = 100;
 /// The page of whoever does not say.
-const LIMIT: usize = 25;
+pub(crate) const LIMIT: usize = 25;
 /// What cursors begin with; another form of them would have another number.
 const CURSOR_VERSION: u8 = 1;
 

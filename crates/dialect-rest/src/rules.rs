@@ -13,6 +13,12 @@ const LINE: [Attr; 3] = [Attr::AddressLine1, Attr::Street, Attr::HouseNumber];
 /// # Errors
 /// [`gateway_core::ErrorKind::Invalid`].
 pub fn judge(ruling: &Ruling<'_>) -> Result<(), Error> {
+    let errors = broken(ruling);
+    if errors.is_empty() { Ok(()) } else { Err(Error::invalid(errors)) }
+}
+
+/// What the final state breaks.
+pub(crate) fn broken(ruling: &Ruling<'_>) -> Vec<FieldError> {
     let profile = &ruling.after.profile;
     let mut errors = Vec::new();
     for change in ruling.changes.iter().filter(|change| LINE.contains(&change.attr)) {
@@ -38,5 +44,5 @@ pub fn judge(ruling: &Ruling<'_>) -> Result<(), Error> {
     if !moved(Attr::PostalCode).is_none_or(canadian) {
         errors.push(FieldError::attr(at(Attr::PostalCode), Problem::PostalCode));
     }
-    if errors.is_empty() { Ok(()) } else { Err(Error::invalid(errors)) }
+    errors
 }

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use crate::forms;
 use gateway_core::{Point, Problem, Suspension, Timestamp, Value, check};
 use gateway_dialect::{
     Codec, Day, Json, LINES, URL, milliseconds, object, read_degrees, read_nothing, text, write_degrees,
@@ -14,25 +15,32 @@ use time::{
 
 /// Sanitised (decision 26).
 pub(crate) const USERNAME: Codec =
-    Codec::new("username", "characters of `[a-zA-Z0-9._]`; others are deleted", read_username, write_text);
+    Codec::new("username", "characters of `[a-zA-Z0-9._]`; others are deleted", read_username, write_text)
+        .described(forms::username);
 /// Sanitised, and in lower case, also where it is stored otherwise.
 pub(crate) const LOWER_USERNAME: Codec =
-    Codec::new("lower-username", "as `username`, in lower case", read_lower_username, write_lower);
+    Codec::new("lower-username", "as `username`, in lower case", read_lower_username, write_lower)
+        .described(forms::username);
 /// One line, trimmed, also where it is stored otherwise; `""` is a value (decision 28).
-pub(crate) const NAME: Codec = Codec::new("trimmed", "text", read_name, write_trimmed).chars(0, 255);
+pub(crate) const NAME: Codec =
+    Codec::new("trimmed", "text", read_name, write_trimmed).chars(0, 255).described(forms::name);
 /// Some lines; `""` is a value.
 pub(crate) const BIO: Codec = LINES.chars(0, 300);
 /// An absolute http(s) URL, or `""`.
-pub(crate) const AVATAR: Codec = Codec::new("avatar", "http(s) URL or `\"\"`", read_avatar, write_text);
+pub(crate) const AVATAR: Codec =
+    Codec::new("avatar", "http(s) URL or `\"\"`", read_avatar, write_text).described(forms::avatar);
 /// A birth date with a time of day.
 pub(crate) const BIRTH_INSTANT: Codec =
-    Codec::new("birth-instant", "ISO 8601 date or instant", read_birth_instant, write_instant);
+    Codec::new("birth-instant", "ISO 8601 date or instant", read_birth_instant, write_instant)
+        .described(forms::birth_instant);
 /// `{longitude, latitude}` or a GeoJSON Point in, a Point out.
 pub(crate) const LOCATION: Codec =
-    Codec::new("location", "`{longitude, latitude}`, degrees within ±180", read_location, write_location);
+    Codec::new("location", "`{longitude, latitude}`, degrees within ±180", read_location, write_location)
+        .described(forms::location);
 /// Only written.
 pub(crate) const SUSPENSIONS: Codec =
-    Codec::new("suspensions", "array of `{reason, startDate, endDate}`", read_nothing, write_suspensions);
+    Codec::new("suspensions", "array of `{reason, startDate, endDate}`", read_nothing, write_suspensions)
+        .described(forms::suspensions);
 
 const DATE: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
 const LOCAL: &[BorrowedFormatItem<'_>] = format_description!(

@@ -3,6 +3,8 @@
 //! The whole wire format stands in `wire.rs`; this file is its grammar.
 
 mod codec;
+mod forms;
+mod paper;
 mod query;
 #[cfg(test)]
 mod tests;
@@ -15,8 +17,8 @@ use gateway_core::{
     Outcome, Place, Problem, Reach, Status, User, Value, View,
 };
 use gateway_dialect::{
-    Access, Action, Answer, Decoded, Dialect, Expressed, Field, FieldTable, Hygiene, Json, Mode, Naming,
-    Occasion, Options, Reading, Request, Route, Site, Target, json, refused_names,
+    Access, Action, Answer, Decoded, Description, Dialect, Expressed, Field, FieldTable, Hygiene, Json, Mode,
+    Naming, Occasion, Options, Paper, Reading, Request, Route, Site, Target, json, refused_names,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -176,6 +178,10 @@ impl Dialect for Update {
             E::Forbidden | E::NotFound => Answer::json(status, JSON, &body),
             _ => Answer::json(status, JSON, &ErrorBody { error: said, ..body }).retry_after(error),
         }
+    }
+
+    fn describe(&self, paper: &Paper<'_>) -> Description {
+        paper::describe(paper, self.table)
     }
 
     fn compose(&self, fields: &[Expressed<'_>], _: &str) -> Vec<u8> {

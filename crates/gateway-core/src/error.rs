@@ -234,6 +234,8 @@ pub enum Problem {
     TooMuch,
     /// Not a list of suspensions.
     Suspensions,
+    /// Not a name of a namespace.
+    Namespace,
     /// Not a list of links.
     Links,
     /// Not a link.
@@ -285,6 +287,7 @@ impl fmt::Display for Problem {
             Self::Suspensions => {
                 "Must be at most 100 objects of startsAt, endsAt (later, or null) and reason (1 to 500 characters, or null)"
             }
+            Self::Namespace => "Must be 1 to 64 of the characters a-z, A-Z, 0-9, ., _ and -",
             Self::Link => "Must be a namespace, a colon and an external id",
             Self::Links => "Must be at most 100 different objects of namespace and externalId",
         };

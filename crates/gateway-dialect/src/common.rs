@@ -4,7 +4,7 @@
 use gateway_core::{Problem, Timestamp, Value, check};
 use time::{format_description::BorrowedFormatItem, macros::format_description};
 
-use crate::{Codec, Day, Json, json, text, write_text};
+use crate::{Codec, Day, Json, json, schema, text, write_text};
 
 /// The most bytes of a document, as compact JSON (decision 29).
 const DOCUMENT_MAX_BYTES: u32 = 10_240;
@@ -12,14 +12,17 @@ const DOCUMENT_MAX_BYTES: u32 = 10_240;
 const DEGREES: std::ops::RangeInclusive<f64> = -180.0..=180.0;
 
 /// Printable text; blanks alone are kept as well (section E.2).
-pub const FREE_TEXT: Codec = Codec::new("text", "text", read_free_text, write_text).free_text();
+pub const FREE_TEXT: Codec =
+    Codec::new("text", "text", read_free_text, write_text).free_text().described(schema::free_text);
 /// Some lines of text.
-pub const LINES: Codec = Codec::new("lines", "text", read_lines, write_text);
+pub const LINES: Codec = Codec::new("lines", "text", read_lines, write_text).described(schema::lines);
 /// One of three words.
-pub const GENDER: Codec = Codec::new("gender", "`male`, `female` or `other`", read_gender, write_text);
+pub const GENDER: Codec =
+    Codec::new("gender", "`male`, `female` or `other`", read_gender, write_text).described(schema::gender);
 /// A JSON object, kept as it is.
 pub const DOCUMENT: Codec =
-    Codec::new("document", "object of at most 10,240 bytes", read_document, write_document);
+    Codec::new("document", "object of at most 10,240 bytes", read_document, write_document)
+        .described(schema::document);
 
 const MILLISECONDS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");

@@ -12,8 +12,11 @@ mod field;
 pub mod json;
 mod media;
 mod options;
+mod paper;
 mod route;
+pub mod schema;
 mod table;
+mod vocabulary;
 
 pub use answer::{Answer, Hygiene};
 pub use codec::{
@@ -30,5 +33,8 @@ pub use field::{Access, Clear, Field, Mode, ReadOnly, Unset, field};
 pub use json::Json;
 pub use media::{json_body, one_of};
 pub use options::{Entry, OptionProblem, OptionValue, Options, Secret, SecretSource, Span, closest};
+pub use paper::{Body, Description, Named, Paper, Parameter, bad, filled};
 pub use route::{Action, Resolution, Route, Target, Verb, allow, decode_segment, resolve, route};
+pub use schema::{Schema, Side};
 pub use table::{FieldTable, Reading, TableError};
+pub use vocabulary::value_of;

@@ -110,6 +110,18 @@ impl FieldTable {
         &self.rows
     }
 
+    /// What spells "clear".
+    #[must_use]
+    pub const fn clear(&self) -> Clear {
+        self.clear
+    }
+
+    /// What a read-only name does.
+    #[must_use]
+    pub const fn read_only(&self) -> ReadOnly {
+        self.read_only
+    }
+
     /// The row at a wire path.
     #[must_use]
     pub fn row(&self, wire: &str) -> Option<&Field> {

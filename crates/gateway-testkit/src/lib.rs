@@ -11,3 +11,4 @@ pub mod cases;
 pub mod client;
 pub mod contract;
 pub mod memory;
+pub mod postgres;

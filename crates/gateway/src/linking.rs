@@ -46,8 +46,10 @@ impl<S: UserStore> Gateway<S> {
         let after = before.without_link(link, visit.site.now).map(Arc::new).ok_or(ErrorKind::NotFound)?;
         self.meets(visit, Some(&before))?;
         let answer = self.encode(visit, &Outcome::Unlinked(&after));
+        // One whom the mount shows no more would hide the answer, too.
+        let user = visit.shows(&after).then_some(after.id);
         let write = Some(Write::Update { before, after });
-        Ok(Executed { write, turn: Some(turn), ..Executed::unchanged(answer) })
+        Ok(Executed { user, write, turn: Some(turn), ..Executed::unchanged(answer) })
     }
 }
 

@@ -8,6 +8,7 @@ use gateway_core::{
     UniqueKey, UserStore,
 };
 use gateway_dialect::{Answer, Occasion, Request};
+use http::StatusCode;
 
 use crate::{
     execute::{Executed, store_error},
@@ -185,6 +186,8 @@ impl<S: UserStore> Gateway<S> {
         trace: &mut Trace<'_>,
     ) -> Result<Round, Error> {
         let Executed { answer, user, write, turn: _until_committed, question: _approved } = executed;
+        // What a client has already is no outcome of its request.
+        let claims = if answer.status == StatusCode::NOT_MODIFIED { Claims::default() } else { claims };
         let (now, kept) = (visit.site.now, claims.key.map(|_| pack(&answer)));
         let guard = |claim: Claim, answer| Guard {
             key: claim.ledger_key,

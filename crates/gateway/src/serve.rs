@@ -1,15 +1,17 @@
 //! `interlingua serve`: from a configuration to a running gateway, and to its end.
+//!
+//! Which store is served is chosen here, once; behind that everything is generic over it.
 
 mod ending;
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use gateway_core::UserStore;
+use gateway_core::{StoreError, UserStore};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use store_embedded::{EmbeddedStore, Health};
+use store_embedded::EmbeddedStore;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -18,19 +20,25 @@ use tokio::{
 
 use crate::{
     admin::Admin,
-    cli::{self, data::Place, printer, sign},
+    backend::{Backend, Standing},
+    cli::{
+        self,
+        data::{self, Place},
+        printer, sign,
+    },
     clock,
-    config::{self, Config, Overrides},
+    config::{self, Config, Overrides, StoreConfig},
     control::{self, Control},
     demo,
     issuers::{self, Readiness},
     live::Live,
-    log,
+    log::{self, Logs},
     metrics::Metrics,
+    openapi,
     reload::{Reloader, Told},
+    remote::{self, Remote},
     server::{self, Figures, Listener, ListenerLimits, Respond},
     service::Gateway,
-    store_metrics,
     tls::Tls,
     vault::Vault,
     webhook,
@@ -42,6 +50,9 @@ use self::ending::{End, Signals};
 pub(crate) const UNAVAILABLE: u8 = 69;
 /// Connections to the admin listener, at once.
 const ADMIN_CONNECTIONS: usize = 64;
+
+/// Between two attempts to make the demo's user in a store that was away at the start.
+const SEED_PAUSE: Duration = Duration::from_millis(500);
 
 /// Why it did not start: a sentence, and the exit code.
 struct Failure(String, u8);
@@ -70,6 +81,13 @@ pub fn run(config: Config, overrides: Overrides) -> ExitCode {
     })
 }
 
+/// What is taken before the store is opened: a second process fails here, and touches no store.
+struct Ground {
+    logs: Logs,
+    sockets: (TcpListener, TcpListener),
+}
+
+/// Opens the store, and serves it.
 async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure> {
     if let Some(why) = clock::doubt(clock::now()) {
         return Err(Failure(why, cli::IO_FAILURE));
@@ -77,15 +95,32 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
     let logs = log::init(&config.log);
     let logs = logs.map_err(|error| Failure(format!("the log: {error}"), cli::IO_FAILURE))?;
     let sockets = (bind(config.server.listen).await?, bind(config.server.admin).await?);
-    let banner = banner(&config, &sockets.0, &sockets.1);
-    let place = Place::of(&config.store);
-    let data = place.dir.clone();
-    let store = open(place).await?;
-    let control = Control::open(&data);
-    if config.demo_user {
-        let seeded = demo::seed(&store, clock::now()).await;
-        seeded.map_err(|error| Failure(format!("the demo's user: {error}"), cli::IO_FAILURE))?;
+    let ground = Ground { logs, sockets };
+    match &config.store {
+        StoreConfig::Embedded { .. } => {
+            let (store, control) = open_embedded(&config.store).await?;
+            let beside = |gateway, stopped| control::serve(control, gateway, stopped);
+            serve_store(config, overrides, ground, store, beside).await
+        }
+        StoreConfig::Postgres(postgres) => {
+            let store = Remote::open(remote::options(postgres)).await;
+            let store = store.map_err(|error| Failure(error.to_string(), cli::IO_FAILURE))?;
+            serve_store(config, overrides, ground, store, |_, _| std::future::ready(())).await
+        }
     }
+}
+
+/// Serves a store to its end; `beside` runs beside the mounts until it is told that they have stopped.
+async fn serve_store<S: Backend, B: Future<Output = ()> + Send + 'static>(
+    config: Config,
+    overrides: Overrides,
+    Ground { logs, sockets }: Ground,
+    store: S,
+    beside: impl FnOnce(Arc<Gateway<S>>, watch::Receiver<bool>) -> B,
+) -> Result<ExitCode, Failure> {
+    let banner = banner(&config, &sockets.0, &sockets.1);
+    let origin = origin(&config, &sockets.0);
+    let seeded = !config.demo_user || seed(&store).await?;
     let metrics = Metrics::new().map_err(unregistered)?;
     metrics.register(Box::new(logs.dropped.clone())).map_err(unregistered)?;
     let told = Told::new(&metrics).map_err(unregistered)?;
@@ -105,23 +140,23 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
         Reloader { gateway: Arc::clone(&gateway), tls, log_level, started: config, overrides, told };
     let reloading = tokio::spawn(reloader.run(hangup));
     let keeping = tokio::spawn(issuers::keep(Arc::clone(&gateway)));
+    let seeding = (!seeded).then(|| tokio::spawn(seed_later(Arc::clone(&gateway))));
     let end = Arc::new(End::default());
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
     let watching = tokio::spawn(ending::wait(Arc::clone(&gateway), Arc::clone(&end), stop, signals));
-    let control = tokio::spawn(control::serve(control, Arc::clone(&gateway), stopped.clone()));
-    let admin = Arc::new(admin(&gateway, &end));
+    let beside = tokio::spawn(beside(Arc::clone(&gateway), stopped.clone()));
+    let admin = Arc::new(admin(&gateway, &end, origin));
     let admin = tokio::spawn(server::serve(admin_listener, admin, admin_stopped));
     let _told = printer::out(&banner);
     server::serve(listener, Arc::clone(&gateway), stopped).await;
 
     stop_admin.send_replace(true);
-    watching.abort();
-    reloading.abort();
-    keeping.abort();
-    let closing = Arc::clone(&gateway);
-    let closed = tokio::task::spawn_blocking(move || closing.store().close());
-    for ended in [closed.await, admin.await, control.await] {
+    for task in [watching, reloading, keeping].into_iter().chain(seeding) {
+        task.abort();
+    }
+    S::close(Arc::clone(&gateway)).await;
+    for ended in [admin.await, beside.await] {
         if let Err(error) = ended {
             tracing::error!(%error, "a task fell while stopping");
         }
@@ -176,12 +211,32 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
         .map_err(|error| Failure(format!("cannot listen on {address}: {error}"), UNAVAILABLE))
 }
 
-async fn open(place: Place) -> Result<EmbeddedStore, Failure> {
+/// The store, and the socket that backups are asked for at.
+async fn open_embedded(config: &StoreConfig) -> Result<(EmbeddedStore, Option<Control>), Failure> {
+    let refused = |why: String| Failure(why, cli::IO_FAILURE);
+    let Some(place) = Place::of(config) else { return Err(refused(data::NOT_EMBEDDED.to_owned())) };
+    let data = place.dir.clone();
     let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&place.dir, place.options)).await;
     match opened {
-        Ok(Ok(store)) => Ok(store),
-        Ok(Err(error)) => Err(Failure(error.to_string(), cli::IO_FAILURE)),
-        Err(_fallen) => Err(Failure("the store fell while it was opened".to_owned(), cli::IO_FAILURE)),
+        Ok(Ok(store)) => Ok((store, Control::open(&data))),
+        Ok(Err(error)) => Err(refused(error.to_string())),
+        Err(_fallen) => Err(refused("the store fell while it was opened".to_owned())),
+    }
+}
+
+/// Makes the demo's user; `false` where the store is away.
+async fn seed<S: Backend>(store: &S) -> Result<bool, Failure> {
+    match demo::seed(store, clock::now()).await {
+        Ok(()) => Ok(true),
+        Err(StoreError::Unavailable(_)) if matches!(store.standing(), Standing::Away(_)) => Ok(false),
+        Err(error) => Err(Failure(format!("the demo's user: {error}"), cli::IO_FAILURE)),
+    }
+}
+
+/// Makes it once the store is there.
+async fn seed_later<S: Backend>(gateway: Arc<Gateway<S>>) {
+    while demo::seed(gateway.store(), clock::now()).await.is_err() {
+        tokio::time::sleep(SEED_PAUSE).await;
     }
 }
 
@@ -191,7 +246,7 @@ fn banner(config: &Config, listener: &TcpListener, admin: &TcpListener) -> Strin
     let listen = address(listener, config.server.listen);
     let mut lines = vec![
         format!("interlingua {} listening on {}://{listen}", env!("CARGO_PKG_VERSION"), config.scheme()),
-        format!("admin on http://{} (/livez /readyz /metrics)", address(admin, config.server.admin)),
+        format!("admin on http://{} (/livez /readyz /metrics /openapi)", address(admin, config.server.admin)),
     ];
     for mount in &config.mounts {
         let namespace = mount.namespace.as_text();
@@ -211,26 +266,36 @@ fn banner(config: &Config, listener: &TcpListener, admin: &TcpListener) -> Strin
     lines.join("\n")
 }
 
-fn admin(gateway: &Arc<Gateway<EmbeddedStore>>, end: &Arc<End>) -> Admin {
+/// Where clients reach the listener, as far as it can be known from here.
+fn origin(config: &Config, listener: &TcpListener) -> String {
+    let listen = sign::reachable(listener.local_addr().unwrap_or(config.server.listen));
+    format!("{}://{listen}", config.scheme())
+}
+
+fn admin<S: Backend>(gateway: &Arc<Gateway<S>>, end: &Arc<End>, origin: String) -> Admin {
     let (gateway, end) = (Arc::clone(gateway), Arc::clone(end));
-    let counted = Arc::clone(&gateway);
+    let (counted, described) = (Arc::clone(&gateway), Arc::clone(&gateway));
     let readiness = Readiness::default();
     Admin {
-        ready: Arc::new(move || match gateway.store().health() {
+        ready: Arc::new(move || match gateway.store().standing() {
             _ if end.is_near() => Err("draining".to_owned()),
-            Health::Poisoned => Err("the store was stopped by a fault".to_owned()),
-            Health::Ready => readiness.check(&gateway.live(), clock::now()),
+            Standing::Fallen => Err("the store was stopped by a fault".to_owned()),
+            Standing::Away(why) => Err(why.into_owned()),
+            Standing::Ready => readiness.check(&gateway.live(), clock::now()),
         }),
         metrics: Arc::new(move || {
             let (live, own) = (counted.live(), counted.metrics().render());
             let outside = webhook::circuits(&live) + &issuers::render(&live, clock::now());
-            own + &in_flight(&counted) + &outside + &store_metrics::render(counted.store())
+            own + &in_flight(&counted) + &outside + &counted.store().figures()
+        }),
+        documents: Arc::new(move |path| {
+            openapi::pages::answer(described.live().mounts(), path, &origin, clock::now())
         }),
     }
 }
 
 /// How near `max_requests` is.
-fn in_flight(gateway: &Gateway<EmbeddedStore>) -> String {
+fn in_flight<S: UserStore>(gateway: &Gateway<S>) -> String {
     const NAME: &str = "interlingua_requests_in_flight";
     let count = gateway.in_flight();
     format!("# HELP {NAME} Requests under way.\n# TYPE {NAME} gauge\n{NAME} {count}\n")

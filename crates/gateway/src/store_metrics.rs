@@ -1,14 +1,17 @@
-//! The embedded store's figures in the Prometheus text format.
+//! The stores' figures in the Prometheus text format.
 
 use std::fmt::Write;
 
 use store_embedded::{BATCH_BOUNDS, EmbeddedStore, Health};
 
-/// Renders them; rates are left to whoever reads them.
+/// Name, type and help of a figure, and what it stands at.
+type Row = (&'static str, &'static str, &'static str, u64);
+
+/// Renders the embedded store's; rates are left to whoever reads them.
 #[must_use]
-pub fn render(store: &EmbeddedStore) -> String {
+pub fn embedded(store: &EmbeddedStore) -> String {
     let stats = store.stats();
-    let rows = [
+    let figures = [
         ("commits_total", "counter", "Commits answered as done, each of them synced.", stats.commits),
         (
             "commits_rejected_total",
@@ -31,31 +34,81 @@ pub fn render(store: &EmbeddedStore) -> String {
             u64::from(store.health() == Health::Poisoned),
         ),
     ];
+    let text = rows(&figures);
+    let sizes = BATCH_BOUNDS.iter().zip(stats.batch_sizes).map(|(bound, count)| (bound.to_string(), count));
+    text + &histogram(
+        "batch_size",
+        "Commits in one batch, synced together.",
+        sizes,
+        stats.batches,
+        stats.batched_commits,
+    )
+}
+
+/// The same of a PostgreSQL.
+#[must_use]
+pub fn postgres(stats: &store_postgres::Stats, is_reached: bool) -> String {
+    let figures = [
+        ("commits_total", "counter", "Commits answered as done.", stats.commits),
+        (
+            "commits_rejected_total",
+            "counter",
+            "Commits refused for a version or a taken key.",
+            stats.rejected,
+        ),
+        ("commits_resolved_total", "counter", "Commits whose answer was lost and found out.", stats.resolved),
+        ("commits_unknown_total", "counter", "Commits whose end is not known.", stats.unknown),
+        ("commits_shed_total", "counter", "Commits not accepted for overload.", stats.shed),
+        (
+            "commit_collisions_total",
+            "counter",
+            "Commits sent again after another gateway's.",
+            stats.collisions,
+        ),
+        ("statements_total", "counter", "Statements sent for commits, a round trip each.", stats.statements),
+        ("reads_total", "counter", "Reads sent to the database.", stats.reads),
+        ("pool_waits_total", "counter", "Reads that had to wait for a connection.", stats.read_waits),
+        ("cache_hits_total", "counter", "Reads answered from memory (max_stale_ms).", stats.cache_hits),
+        ("connects_total", "counter", "Connections made, the first ones included.", stats.connects),
+        ("connects_failed_total", "counter", "Attempts to connect that failed.", stats.failed_connects),
+        ("ledger_purged_total", "counter", "Ledger records purged.", stats.purged),
+        ("connections", "gauge", "Connections that stand.", stats.connections as u64),
+        ("queue_depth", "gauge", "Commits waiting to be sent.", stats.queue_depth as u64),
+        ("reached", "gauge", "1 while the database is there.", u64::from(is_reached)),
+    ];
+    let sizes = store_postgres::BATCH_BOUNDS.iter().zip(stats.batch_sizes);
+    let sizes = sizes.map(|(bound, count)| (bound.to_string(), count));
+    let help = "Commits in one statement.";
+    rows(&figures) + &histogram("batch_size", help, sizes, stats.statements, stats.batched_commits)
+}
+
+fn rows(rows: &[Row]) -> String {
     let mut text = String::new();
     for (name, kind, help, value) in rows {
-        line(
-            &mut text,
-            format_args!(
-                "# HELP interlingua_store_{name} {help}\n# TYPE interlingua_store_{name} {kind}\ninterlingua_store_{name} {value}"
-            ),
-        );
+        let name = format!("interlingua_store_{name}");
+        line(&mut text, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}"));
     }
-    let name = "interlingua_store_batch_size";
-    line(
-        &mut text,
-        format_args!("# HELP {name} Commits in one batch, synced together.\n# TYPE {name} histogram"),
-    );
+    text
+}
+
+/// A histogram from the count of each bound alone.
+fn histogram(
+    name: &str,
+    help: &str,
+    counts: impl Iterator<Item = (String, u64)>,
+    count: u64,
+    sum: u64,
+) -> String {
+    let name = format!("interlingua_store_{name}");
+    let mut text = format!("# HELP {name} {help}\n# TYPE {name} histogram\n");
     let mut cumulative = 0;
-    for (bound, count) in BATCH_BOUNDS.iter().zip(stats.batch_sizes) {
+    for (bound, count) in counts {
         cumulative += count;
         line(&mut text, format_args!("{name}_bucket{{le=\"{bound}\"}} {cumulative}"));
     }
     line(
         &mut text,
-        format_args!(
-            "{name}_bucket{{le=\"+Inf\"}} {}\n{name}_sum {}\n{name}_count {}",
-            stats.batches, stats.batched_commits, stats.batches
-        ),
+        format_args!("{name}_bucket{{le=\"+Inf\"}} {count}\n{name}_sum {sum}\n{name}_count {count}"),
     );
     text
 }

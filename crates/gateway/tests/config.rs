@@ -107,7 +107,9 @@ fn tables_may_be_left_out() {
     let config = load_text(&format!("{MOUNT}{CLIENT}")).unwrap();
     assert_eq!(config.server.max_body_bytes, 1_048_576);
     assert_eq!(config.server.drain_timeout.as_millis(), 25_000);
-    let StoreConfig::Embedded { path, cache_bytes, encryption_key } = config.store;
+    let StoreConfig::Embedded { path, cache_bytes, encryption_key } = config.store else {
+        panic!("another store")
+    };
     assert_eq!((path.to_str(), cache_bytes, encryption_key), (Some("data"), 67_108_864, None));
 }
 
@@ -242,7 +244,7 @@ fn values_out_of_bounds() {
         ("[server]\ntls = true", "`tls` must be a table"),
         ("[log]\nlevel = \"loud\"", "\"error\" or \"warn\" or \"info\" or \"debug\""),
         ("[log]\nformat = true", "\"pretty\" or \"json\""),
-        ("[store]\nkind = \"oracle\"", "`kind` must be \"embedded\""),
+        ("[store]\nkind = \"oracle\"", "`kind` must be \"embedded\" or \"postgres\""),
         ("[store.embedded]\nencryption_key = \"env:NOT SET\"", "a secret is not written"),
         ("log = 1979-05-27", "`log` must be a table"),
     ] {

@@ -5,12 +5,16 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use clap::Args;
 use store_embedded::{EmbeddedStore, OpenError, Options};
 
-use super::{DAMAGED, File, IO_FAILURE, printer};
+use super::{DAMAGED, File, IO_FAILURE, USAGE, printer};
 use crate::{
     clock,
     config::{Config, Overrides, StoreConfig},
     control::{self, Reply, Request},
 };
+
+/// What a command about files says of a configuration without any.
+pub(crate) const NOT_EMBEDDED: &str = "this is for the embedded store, and the configuration has another: \
+                                       back up and verify a PostgreSQL with its own tools (pg_dump, pg_basebackup)";
 
 /// Which store.
 #[derive(Args, Debug)]
@@ -30,15 +34,15 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// As the configuration says.
-    pub(crate) fn of(config: &StoreConfig) -> Self {
-        let StoreConfig::Embedded { path, cache_bytes, encryption_key } = config.clone();
+    /// As the configuration says; `None` where the store is another one.
+    pub(crate) fn of(config: &StoreConfig) -> Option<Self> {
+        let StoreConfig::Embedded { path, cache_bytes, encryption_key } = config.clone() else { return None };
         let options = Options {
             cache_bytes: usize::try_from(cache_bytes).unwrap_or(usize::MAX),
             encryption_key,
             ..Options::new(Arc::new(clock::now))
         };
-        Self { dir: path, options }
+        Some(Self { dir: path, options })
     }
 }
 
@@ -48,7 +52,10 @@ impl Data {
     }
 
     pub(super) fn place(&self) -> Result<Place, ExitCode> {
-        Ok(Place::of(&self.config()?.store))
+        Place::of(&self.config()?.store).ok_or_else(|| {
+            printer::err(&format!("interlingua: {NOT_EMBEDDED}"));
+            ExitCode::from(USAGE)
+        })
     }
 }
 

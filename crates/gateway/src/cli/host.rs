@@ -12,13 +12,15 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::data::Place;
+use super::data::{NOT_EMBEDDED, Place};
 use crate::{
+    backend::{Backend, Standing},
     clock,
-    config::Config,
+    config::{Config, Postgres, StoreConfig},
     control,
     live::Live,
     metrics::Metrics,
+    remote::{self, Remote},
     service::Gateway,
     transfer::{
         Failure, export,
@@ -39,6 +41,8 @@ pub(super) enum Host {
     Nowhere,
     /// In this process, behind a gateway that serves no mounts.
     Here(Arc<Gateway<EmbeddedStore>>),
+    /// A database, to which this process is one more gateway.
+    Database(Arc<Gateway<Remote>>),
     /// In another, at the other end of its control socket.
     There(BufReader<OwnedReadHalf>, OwnedWriteHalf),
 }
@@ -46,7 +50,10 @@ pub(super) enum Host {
 impl Host {
     /// The process that has the store of a configuration open, or else this one.
     pub(super) async fn find(config: &Config, asked: Asked) -> Result<Self, Failure> {
-        let place = Place::of(&config.store);
+        let place = match &config.store {
+            StoreConfig::Postgres(postgres) => return Self::database(config, postgres).await,
+            embedded => Place::of(embedded).ok_or_else(|| Failure::new(NOT_EMBEDDED.to_owned()))?,
+        };
         if let Some(client) = control::connect(&place.dir).map_err(|error| running(&error))? {
             let (from, to) = dial(client, asked).await.map_err(|error| running(&error))?;
             return Ok(Self::There(BufReader::new(from), to));
@@ -60,10 +67,17 @@ impl Host {
             why: error.to_string(),
             is_damage: error.fault.is_damage(),
         };
-        let live = Live::new(Vec::new(), &config.server);
-        let metrics = Metrics::new().map_err(|error| Failure::new(format!("metrics: {error}")))?;
-        let gateway = Gateway::new(store.map_err(unopened)?, live, Arc::new(clock::now), metrics);
-        Ok(Self::Here(Arc::new(gateway.with_vault(Vault::new(config.secrets_key.as_ref())))))
+        Ok(Self::Here(gateway(store.map_err(unopened)?, config)?))
+    }
+
+    async fn database(config: &Config, postgres: &Postgres) -> Result<Self, Failure> {
+        let store = Remote::open(remote::options(postgres)).await;
+        let store = store.map_err(|error| Failure::new(error.to_string()))?;
+        match store.standing() {
+            Standing::Ready => Ok(Self::Database(gateway(store, config)?)),
+            Standing::Away(why) => Err(Failure::new(why.into_owned())),
+            Standing::Fallen => Err(Failure::new("the store was stopped by a fault".to_owned())),
+        }
     }
 
     /// The store's name, and that it is ready for chunks.
@@ -71,6 +85,7 @@ impl Host {
         match self {
             Self::Nowhere => Ok(String::new()),
             Self::Here(gateway) => Ok(store_name(gateway.store())),
+            Self::Database(gateway) => Ok(store_name(gateway.store())),
             Self::There(from, _) => match hear(from).await? {
                 Said::Ready(name) => Ok(name),
                 _ => Err(running(&io::ErrorKind::InvalidData.into())),
@@ -86,11 +101,8 @@ impl Host {
     ) -> Result<(), Failure> {
         match self {
             Self::Nowhere => intake::rehearse(Arc::new(clock::now), chunks, verdicts).await,
-            Self::Here(gateway) => {
-                let imported = intake::import(Arc::clone(&gateway), intake::ALONE, chunks, verdicts).await;
-                close(gateway).await;
-                imported
-            }
+            Self::Here(gateway) => import_here(gateway, chunks, verdicts).await,
+            Self::Database(gateway) => import_here(gateway, chunks, verdicts).await,
             Self::There(mut from, to) => {
                 let sending = tokio::spawn(send_all(chunks, to));
                 loop {
@@ -115,11 +127,8 @@ impl Host {
     pub(super) async fn export(self, out: mpsc::Sender<Lines>) -> Result<(), Failure> {
         match self {
             Self::Nowhere => Ok(()),
-            Self::Here(gateway) => {
-                let exported = export::export(Arc::clone(&gateway), out).await;
-                close(gateway).await;
-                exported
-            }
+            Self::Here(gateway) => export_here(gateway, out).await,
+            Self::Database(gateway) => export_here(gateway, out).await,
             Self::There(mut from, _to) => loop {
                 match hear(&mut from).await? {
                     Said::Lines(lines) => {
@@ -166,8 +175,27 @@ fn running(error: &io::Error) -> Failure {
     Failure::new(format!("the running process: {error}"))
 }
 
-/// Ends the store in good order; what it has acknowledged is durable already.
-async fn close(gateway: Arc<Gateway<EmbeddedStore>>) {
-    // A part that fell has said so.
-    tokio::task::spawn_blocking(move || gateway.store().close()).await.ok();
+/// A gateway that serves no mounts.
+fn gateway<S: Backend>(store: S, config: &Config) -> Result<Arc<Gateway<S>>, Failure> {
+    let live = Live::new(Vec::new(), &config.server);
+    let metrics = Metrics::new().map_err(|error| Failure::new(format!("metrics: {error}")))?;
+    let gateway = Gateway::new(store, live, Arc::new(clock::now), metrics);
+    Ok(Arc::new(gateway.with_vault(Vault::new(config.secrets_key.as_ref()))))
+}
+
+/// Imports, and ends the store in good order; what it has acknowledged is durable already.
+async fn import_here<S: Backend>(
+    gateway: Arc<Gateway<S>>,
+    chunks: mpsc::Receiver<Chunk>,
+    verdicts: mpsc::Sender<Verdict>,
+) -> Result<(), Failure> {
+    let imported = intake::import(Arc::clone(&gateway), intake::ALONE, chunks, verdicts).await;
+    S::close(gateway).await;
+    imported
+}
+
+async fn export_here<S: Backend>(gateway: Arc<Gateway<S>>, out: mpsc::Sender<Lines>) -> Result<(), Failure> {
+    let exported = export::export(Arc::clone(&gateway), out).await;
+    S::close(gateway).await;
+    exported
 }

@@ -5,6 +5,8 @@ pub(crate) mod data;
 mod export;
 mod host;
 mod import;
+mod migrate;
+pub mod openapi;
 pub(crate) mod printer;
 mod receiver;
 mod restore;
@@ -114,10 +116,22 @@ enum Command {
         #[command(flatten)]
         order: export::Order,
     },
+    /// Make the tables of a PostgreSQL, or bring them up to date
+    Migrate {
+        #[command(flatten)]
+        file: File,
+    },
     /// List what is served: mount, dialect, method, path
     Routes {
         #[command(flatten)]
         file: File,
+    },
+    /// Print the OpenAPI document of a mount
+    Openapi {
+        #[command(flatten)]
+        file: File,
+        #[command(flatten)]
+        order: openapi::Order,
     },
     /// Print a signed curl command, to be read or piped to sh
     Sign {
@@ -195,8 +209,13 @@ fn obey(command: Command) -> Result<ExitCode, ExitCode> {
         Command::Verify { order } => verify::run(&order),
         Command::Import { order } => import::run(&order),
         Command::Export { order } => export::run(&order),
+        Command::Migrate { file } => migrate::run(&file),
         Command::Routes { file } => {
             Ok(printer::out(&routes::table(&file.load(&Overrides::default())?.mounts)))
+        }
+        Command::Openapi { file, order } => {
+            let config = file.load(&Overrides::default())?;
+            printed("openapi", openapi::print(&config, &order, clock::now()))
         }
         Command::Sign { file, order } => {
             let config = file.load(&Overrides::default())?;

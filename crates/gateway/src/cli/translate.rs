@@ -90,7 +90,10 @@ fn decode(dialect: &dyn Dialect, body: &[u8], now: Timestamp) -> Result<Vec<Chan
 
 /// The changes of a patch of a document: what it sets shows on a user without anything, and what it clears
 /// on one that has everything.
-fn revised(dialect: &dyn Dialect, site: &Site<'_>, request: &Request<'_>) -> Result<Vec<Change>, Error> {
+///
+/// # Errors
+/// What is wrong with the patch.
+pub fn revised(dialect: &dyn Dialect, site: &Site<'_>, request: &Request<'_>) -> Result<Vec<Change>, Error> {
     let blank = User::new(UserId::from_bytes([0; 16]), Status::Active, site.now);
     let full = demo::everything(site.now);
     let mut changes = dialect.revise(site, request, &blank)?;

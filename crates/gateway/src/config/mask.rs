@@ -25,14 +25,16 @@ pub(super) fn mask(text: &str, keys: &[Span]) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut goes_on = false;
     let mut start = 0;
+    let mut place = Place::Elsewhere;
     for line in text.split_inclusive('\n') {
+        place = place.after(line);
         let key = keys
             .iter()
             .find(|key| (start..start + line.len()).contains(&key.start) && may_hold_text(text, key));
         let from = match key {
             Some(key) => Some((key.end - start).min(line.len())),
             None if goes_on && !begins_anew(line) => Some(0),
-            None => secret_name_end(line),
+            None => secret_name_end(line, place.on(line)),
         };
         goes_on = from.is_some();
         match from.and_then(|at| line.split_at_checked(at)) {
@@ -50,18 +52,47 @@ pub(super) fn mask(text: &str, keys: &[Span]) -> String {
 /// The places of all strings under secret names, for values of several lines.
 pub(super) fn mask_values(shown: &mut String, entries: &[Entry]) {
     for entry in entries {
-        match &entry.value {
-            OptionValue::Table(inner) => mask_values(shown, inner),
-            value if is_secret(&entry.name) => mask_texts(shown, value, &entry.span),
-            OptionValue::List(items) => {
-                for (item, _) in items {
-                    if let OptionValue::Table(inner) = item {
-                        mask_values(shown, inner);
-                    }
+        let place = if entry.name == "store" { Place::Store } else { Place::Elsewhere };
+        mask_entry(shown, entry, place);
+    }
+}
+
+fn mask_entry(shown: &mut String, entry: &Entry, place: Place) {
+    let mut inside = |inner: &[Entry]| inner.iter().for_each(|entry| mask_entry(shown, entry, place));
+    match &entry.value {
+        OptionValue::Table(inner) => inside(inner),
+        value if is_secret(&entry.name, place) => mask_texts(shown, value, &entry.span),
+        OptionValue::List(items) => {
+            for (item, _) in items {
+                if let OptionValue::Table(inner) = item {
+                    inside(inner);
                 }
             }
-            _ => {}
         }
+        _ => {}
+    }
+}
+
+/// Where a key stands: the URL of a store holds a password, that of another server is no secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Store,
+    Elsewhere,
+}
+
+impl Place {
+    /// Where the lines after this one are; a table that is called like a store's may be one, misspelt.
+    fn after(self, line: &str) -> Self {
+        match line.trim_start().strip_prefix('[') {
+            Some(table) if table.trim_start_matches(['[', ' ']).starts_with("sto") => Self::Store,
+            Some(_) => Self::Elsewhere,
+            None => self,
+        }
+    }
+
+    /// Where the keys on this line are.
+    fn on(self, line: &str) -> Self {
+        if line.contains("postgres") || line.contains("store") { Self::Store } else { self }
     }
 }
 
@@ -94,7 +125,7 @@ fn begins_anew(line: &str) -> bool {
 }
 
 /// Where the first secret name outside of strings ends.
-fn secret_name_end(line: &str) -> Option<usize> {
+fn secret_name_end(line: &str, place: Place) -> Option<usize> {
     let mut rest = line;
     while let Some(first) = rest.chars().next() {
         let at = line.len() - rest.len();
@@ -106,12 +137,13 @@ fn secret_name_end(line: &str) -> Option<usize> {
         let (token, after) = rest.split_at(length);
         // A quoted name is a key only where a `=` follows.
         let is_key = is_name(first) || after.trim_start().starts_with('=');
-        if is_key && is_secret(token.trim_matches(['"', '\''])) {
+        if is_key && is_secret(token.trim_matches(['"', '\'']), place) {
             return Some(at + length);
         }
         rest = after;
     }
-    None
+    // Under whatever key, in a file that may not be TOML.
+    line.find("postgres://").or_else(|| line.find("postgresql://"))
 }
 
 /// Stars for all but blanks, brackets, commas, the first `=` and whole references.
@@ -168,9 +200,10 @@ const fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
-fn is_secret(name: &str) -> bool {
+fn is_secret(name: &str, place: Place) -> bool {
     let name = name.to_ascii_lowercase().replace('-', "_");
-    closest(&name, NAMES).is_some()
+    (place == Place::Store && closest(&name, ["url"]).is_some())
+        || closest(&name, NAMES).is_some()
         || NAMES.iter().any(|secret| name.strip_suffix(secret).is_some_and(|rest| rest.ends_with('_')))
         || name.ends_with("_key")
         // The path of a TLS key, where its content may have been put by mistake.
@@ -204,6 +237,16 @@ mod tests {
             ("prefix = \"/token\"", "prefix = \"/token\""),
             ("allow_short_secrets = \"yes\"", "allow_short_secrets = \"yes\""),
             ("listen = \"secret\"", "listen = \"secret\""),
+            ("url = \"https://a.example\"", "url = \"https://a.example\""),
+            (
+                "[store.postgres]\nurl = \"host=h password=p\"",
+                "[store.postgres]\nurl = \"*****************\"",
+            ),
+            ("[store]\npostgres = { url = 'h' }", "[store]\npostgres = { url = '*' }"),
+            ("store.postgres.url = \"h\"", "store.postgres.url = \"*\""),
+            ("ulr = \"postgres://u:p@h\"", "ulr = \"*****************"),
+            ("[store.postgres]\nurl = \"env:URL\"", "[store.postgres]\nurl = \"env:URL\""),
+            ("[store]\n[[mount]]\nurl = \"h\"", "[store]\n[[mount]]\nurl = \"h\""),
         ] {
             assert_eq!(mask(line, &[]), shown);
             assert_eq!(mask(line, &[]).len(), line.len());

@@ -11,6 +11,7 @@ mod prefix;
 mod report;
 pub mod routing;
 mod secrets;
+mod store;
 mod tables;
 mod tls;
 mod webhook;
@@ -144,6 +145,31 @@ pub enum StoreConfig {
         /// Seals the fields that are never shown.
         encryption_key: Option<[u8; 32]>,
     },
+    /// In a PostgreSQL, which other gateways may share.
+    Postgres(Postgres),
+}
+
+/// A PostgreSQL, and how it is used.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Postgres {
+    /// Where it is, and who may enter: a secret.
+    pub url: String,
+    /// Connections for commits.
+    pub commit_connections: usize,
+    /// Connections for reads.
+    pub read_connections: usize,
+    /// Whether commits that come at once share a statement.
+    pub coalesce: bool,
+    /// How old a read may be; `None` for not at all.
+    pub max_stale: Option<Duration>,
+    /// How much memory users may take that were read lately, where reads may be old.
+    pub cache_bytes: u64,
+    /// How long a connection may take to open.
+    pub connect_timeout: Duration,
+    /// How long a request waits for a connection.
+    pub wait_timeout: Duration,
+    /// How long the answer to a statement may take.
+    pub statement_timeout: Duration,
 }
 
 /// Which users a mount sees.
@@ -311,12 +337,19 @@ impl fmt::Debug for Config {
 
 impl fmt::Debug for StoreConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Embedded { path, cache_bytes, encryption_key } = self;
-        f.debug_struct("Embedded")
-            .field("path", path)
-            .field("cache_bytes", cache_bytes)
-            .field("encrypted", &encryption_key.is_some())
-            .finish()
+        match self {
+            Self::Embedded { path, cache_bytes, encryption_key } => f
+                .debug_struct("Embedded")
+                .field("path", path)
+                .field("cache_bytes", cache_bytes)
+                .field("encrypted", &encryption_key.is_some())
+                .finish(),
+            Self::Postgres(postgres) => f
+                .debug_struct("Postgres")
+                .field("coalesce", &postgres.coalesce)
+                .field("max_stale", &postgres.max_stale)
+                .finish_non_exhaustive(),
+        }
     }
 }
 

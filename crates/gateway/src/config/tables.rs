@@ -1,13 +1,12 @@
-//! The tables `[server]`, `[log]` and `[store]`.
+//! The tables `[server]` and `[log]`.
 
-use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use gateway_dialect::{Options, Secret, Span};
+use gateway_dialect::{Options, Span};
 
 use super::{
     Log, LogFormat, LogLevel, Overrides, Server, StoreConfig, mounts::rate_limit, report::Mistake,
-    secrets::Secrets, tls,
+    secrets::Secrets, store, tls,
 };
 use crate::{
     forwarded::{ForwardedHeader, Network, Proxies},
@@ -15,12 +14,11 @@ use crate::{
 };
 
 /// Waiting for ever is not on offer: 0 is refused.
-const TIMEOUT_MS: RangeInclusive<i64> = 1..=3_600_000;
+pub(super) const TIMEOUT_MS: RangeInclusive<i64> = 1..=3_600_000;
 pub(super) const BODY_BYTES: RangeInclusive<i64> = 1..=16 * 1024 * 1024;
 const CONNECTIONS: RangeInclusive<i64> = 1..=1_000_000;
 const REQUESTS: RangeInclusive<i64> = 1..=1_000_000;
 const CONNECTION_REQUESTS: RangeInclusive<i64> = 1..=1_000_000_000;
-const CACHE_BYTES: RangeInclusive<i64> = 64 * 1024..=64 * 1024 * 1024 * 1024;
 
 const LISTEN: SocketAddr = loopback(8080);
 const ADMIN: SocketAddr = loopback(8081);
@@ -39,7 +37,7 @@ pub(super) struct Tables {
 pub(super) fn read(root: &mut Options<'_>, overrides: &Overrides, secrets: &Secrets) -> Tables {
     let (server, tls, places) = server(root.table_or_empty("server"), overrides, secrets);
     let log = log(root.table_or_empty("log"));
-    let (store, secrets_key) = store(root.table_or_empty("store"), overrides);
+    let (store, secrets_key) = store::read(root, overrides);
     let mut demo = root.table_or_empty("demo");
     let demo_user = demo.flag("user", false);
     demo.finish();
@@ -140,53 +138,6 @@ fn log(mut options: Options<'_>) -> Log {
     log
 }
 
-fn store(mut options: Options<'_>, overrides: &Overrides) -> (StoreConfig, Option<[u8; 32]>) {
-    options.choice("kind", &[("embedded", ())], ());
-    let secrets_key = key(&mut options, "secrets_key");
-    let mut embedded = options.table_or_empty("embedded");
-    let path = embedded.text("path");
-    if path.as_deref().is_some_and(str::is_empty) {
-        embedded.problem("path", "`path` is empty");
-    }
-    let store = StoreConfig::Embedded {
-        path: overrides
-            .data
-            .clone()
-            .unwrap_or_else(|| PathBuf::from(path.unwrap_or_else(|| "data".to_owned()))),
-        cache_bytes: embedded
-            .integer("cache_bytes", CACHE_BYTES)
-            .and_then(|bytes| u64::try_from(bytes).ok())
-            .unwrap_or(64 * 1024 * 1024),
-        encryption_key: key(&mut embedded, "encryption_key"),
-    };
-    embedded.finish();
-    options.finish();
-    (store, secrets_key)
-}
-
-/// A key of 32 bytes, by reference.
-fn key(options: &mut Options<'_>, name: &'static str) -> Option<[u8; 32]> {
-    let secret = options.secret(name)?;
-    let key = key_bytes(&secret);
-    if key.is_none() {
-        options.problem(name, format!("`{name}` must be 32 bytes, as 64 hex digits or in base64"));
-    }
-    key
-}
-
-fn key_bytes(secret: &Secret) -> Option<[u8; 32]> {
-    let text = secret.expose();
-    if text.len() != 64 {
-        return STANDARD.decode(text).ok()?.try_into().ok();
-    }
-    let mut key = [0; 32];
-    for (byte, digits) in key.iter_mut().zip(text.chunks_exact(2)) {
-        let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
-        *byte = u8::from_str_radix(digits, 16).ok()?;
-    }
-    Some(key)
-}
-
 fn address(options: &mut Options<'_>, name: &'static str) -> Option<SocketAddr> {
     let text = options.text(name)?;
     let address = text.parse().ok();
@@ -199,7 +150,7 @@ fn address(options: &mut Options<'_>, name: &'static str) -> Option<SocketAddr> 
     address
 }
 
-fn timeout(options: &mut Options<'_>, name: &'static str, default_ms: u64) -> Duration {
+pub(super) fn timeout(options: &mut Options<'_>, name: &'static str, default_ms: u64) -> Duration {
     let ms = options.integer(name, TIMEOUT_MS).and_then(|ms| u64::try_from(ms).ok());
     Duration::from_millis(ms.unwrap_or(default_ms))
 }
@@ -214,20 +165,4 @@ pub(super) fn size(
 
 const fn loopback(port: u16) -> SocketAddr {
     SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, port))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_hex_or_base64() {
-        let key = |text: &str| key_bytes(&Secret::new(text.into(), false));
-        assert_eq!(key(&"0A".repeat(32)), Some([10; 32]));
-        assert_eq!(key("CgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgo="), Some([10; 32]));
-        for bad in ["", "0a", &"0a".repeat(31), &"+a".repeat(32), &"zz".repeat(32), &"é".repeat(32), "CgoK"]
-        {
-            assert_eq!(key(bad), None, "{bad}");
-        }
-    }
 }

@@ -10,13 +10,15 @@ use std::{
     time::Duration,
 };
 
-use store_embedded::{EmbeddedStore, Health};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 
-use crate::service::Gateway;
+use crate::{
+    backend::{Backend, Standing},
+    service::Gateway,
+};
 
 /// The store was stopped by a fault; start again (`EX_TEMPFAIL`).
 const TEMPORARY: u8 = 75;
@@ -51,21 +53,21 @@ impl End {
     }
 
     /// With what the process ends. A fault that nobody has looked at yet, or that closing met, is one, too.
-    pub(super) fn code(&self, gateway: &Gateway<EmbeddedStore>) -> ExitCode {
-        let fell = self.fault.load(Ordering::Relaxed) || gateway.store().health() == Health::Poisoned;
+    pub(super) fn code<S: Backend>(&self, gateway: &Gateway<S>) -> ExitCode {
+        let fell = self.fault.load(Ordering::Relaxed) || gateway.store().standing() == Standing::Fallen;
         if fell { ExitCode::from(TEMPORARY) } else { ExitCode::SUCCESS }
     }
 }
 
 /// Waits for a signal, or for the store to fall; then tells `stop`.
-pub(super) async fn wait(
-    gateway: Arc<Gateway<EmbeddedStore>>,
+pub(super) async fn wait<S: Backend>(
+    gateway: Arc<Gateway<S>>,
     end: Arc<End>,
     stop: watch::Sender<bool>,
     mut signals: Signals,
 ) {
     let fault = async {
-        while gateway.store().health() == Health::Ready {
+        while gateway.store().standing() != Standing::Fallen {
             tokio::time::sleep(HEALTH_PERIOD).await;
         }
         tracing::error!(

@@ -4,23 +4,26 @@ use gateway_core::Timestamp;
 
 /// Appends primitives to a buffer.
 #[derive(Default)]
-pub(crate) struct Writer(pub(crate) Vec<u8>);
+pub struct Writer(pub Vec<u8>);
 
 impl Writer {
-    pub(crate) fn with_capacity(bytes: usize) -> Self {
+    /// An empty one, with room.
+    pub fn with_capacity(bytes: usize) -> Self {
         Self(Vec::with_capacity(bytes))
     }
 
-    pub(crate) fn u8(&mut self, value: u8) {
+    /// A byte.
+    pub fn u8(&mut self, value: u8) {
         self.0.push(value);
     }
 
-    pub(crate) fn bytes(&mut self, value: &[u8]) {
+    /// Bytes without their length.
+    pub fn bytes(&mut self, value: &[u8]) {
         self.0.extend_from_slice(value);
     }
 
     /// LEB128: seven bits a byte, the lowest first.
-    pub(crate) fn number(&mut self, mut value: u64) {
+    pub fn number(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.0.push(value.to_le_bytes()[0] | 0x80);
             value >>= 7;
@@ -29,18 +32,19 @@ impl Writer {
     }
 
     /// A length and so many bytes.
-    pub(crate) fn blob(&mut self, value: &[u8]) {
+    pub fn blob(&mut self, value: &[u8]) {
         self.number(value.len() as u64);
         self.bytes(value);
     }
 
-    pub(crate) fn instant(&mut self, value: Timestamp) {
+    /// Seconds since 1970 and nanoseconds.
+    pub fn instant(&mut self, value: Timestamp) {
         self.bytes(&value.unix_timestamp().to_be_bytes());
         self.bytes(&value.nanosecond().to_be_bytes());
     }
 
     /// A flag, and the value where there is one.
-    pub(crate) fn option<T>(&mut self, value: Option<T>, put: impl FnOnce(&mut Self, T)) {
+    pub fn option<T>(&mut self, value: Option<T>, put: impl FnOnce(&mut Self, T)) {
         self.u8(u8::from(value.is_some()));
         if let Some(value) = value {
             put(self, value);
@@ -49,24 +53,28 @@ impl Writer {
 }
 
 /// Takes primitives off the front of a slice.
-pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+pub struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(crate) fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+    /// So many bytes.
+    pub fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let (head, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(head)
     }
 
-    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    /// So many bytes, as an array.
+    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)?.try_into().ok()
     }
 
-    pub(crate) fn u8(&mut self) -> Option<u8> {
+    /// A byte.
+    pub fn u8(&mut self) -> Option<u8> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    pub(crate) fn flag(&mut self) -> Option<bool> {
+    /// A byte that is 0 or 1.
+    pub fn flag(&mut self) -> Option<bool> {
         match self.u8()? {
             0 => Some(false),
             1 => Some(true),
@@ -74,7 +82,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(crate) fn number(&mut self) -> Option<u64> {
+    /// The inverse of [`Writer::number`].
+    pub fn number(&mut self) -> Option<u64> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
@@ -90,27 +99,31 @@ impl<'a> Reader<'a> {
         None
     }
 
-    pub(crate) fn blob(&mut self) -> Option<&'a [u8]> {
+    /// The inverse of [`Writer::blob`].
+    pub fn blob(&mut self) -> Option<&'a [u8]> {
         let count = usize::try_from(self.number()?).ok()?;
         self.take(count)
     }
 
-    pub(crate) fn text(&mut self) -> Option<&'a str> {
+    /// A blob that is UTF-8.
+    pub fn text(&mut self) -> Option<&'a str> {
         std::str::from_utf8(self.blob()?).ok()
     }
 
-    pub(crate) fn instant(&mut self) -> Option<Timestamp> {
+    /// The inverse of [`Writer::instant`].
+    pub fn instant(&mut self) -> Option<Timestamp> {
         let seconds = i64::from_be_bytes(self.array()?);
         let nanoseconds = u32::from_be_bytes(self.array()?);
         Timestamp::from_unix_timestamp(seconds).ok()?.replace_nanosecond(nanoseconds).ok()
     }
 
-    pub(crate) fn option<T>(&mut self, get: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
+    /// The inverse of [`Writer::option`].
+    pub fn option<T>(&mut self, get: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
         if self.flag()? { get(self).map(Some) } else { Some(None) }
     }
 
     /// So many values; a count that the bytes left cannot hold is refused before anything is reserved.
-    pub(crate) fn list<T>(&mut self, mut get: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+    pub fn list<T>(&mut self, mut get: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let count = usize::try_from(self.number()?).ok()?;
         if count > self.0.len() {
             return None;
@@ -119,7 +132,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Nothing may be left over.
-    pub(crate) fn end(&self) -> Option<()> {
+    pub fn end(&self) -> Option<()> {
         self.0.is_empty().then_some(())
     }
 }

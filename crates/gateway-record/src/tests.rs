@@ -1,12 +1,26 @@
 //! Records read back as they were written, and any other bytes are refused without a panic.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
-use gateway_core::{Date, Point, Profile, Suspension};
+use gateway_core::{
+    Attr, Date, ExternalId, LedgerRecord, Link, Namespace, Point, Profile, Status, Suspension, Timestamp,
+    User, UserId, Value,
+};
 use proptest::{collection::vec, option, prelude::*};
+use time::macros::utc_datetime;
 
-use super::*;
-use crate::record::{Stored, decode_ledger, encode_ledger};
+use crate::{Stored, decode_ledger, encode_ledger};
+
+const START: Timestamp = utc_datetime!(2026-03-01 10:30);
+
+fn user() -> User {
+    User::new(UserId::from_bytes([7; 16]), Status::Active, START)
+}
+
+fn link(namespace: &str, external_id: &str) -> Link {
+    let namespace = Namespace::parse(namespace).unwrap();
+    Link { namespace, external_id: ExternalId::parse(external_id).unwrap() }
+}
 
 fn instant() -> impl Strategy<Value = Timestamp> {
     (-62_000_000_000i64..250_000_000_000, 0u32..1_000_000_000).prop_map(|(seconds, nanos)| {
@@ -120,7 +134,7 @@ fn every_attribute_reads_back_in_every_shape() {
     ];
     for attr in Attr::STORED {
         for shape in &shapes {
-            let mut user = User::clone(&user(1));
+            let mut user = user();
             user.profile = Profile::from_stored([(attr, shape.clone())]);
             let stored = Stored::Live(Arc::new(user));
             assert_eq!(Stored::decode(&stored.encode(1)), Some(stored), "{attr:?} {shape:?}");
@@ -130,7 +144,7 @@ fn every_attribute_reads_back_in_every_shape() {
 
 #[test]
 fn a_count_that_lies_reserves_nothing() {
-    let mut bytes = Stored::Live(user(1)).encode(1);
+    let mut bytes = Stored::Live(Arc::new(user())).encode(1);
     let end = bytes.len() - 1;
     bytes.truncate(end);
     bytes.extend_from_slice(&[0xff; 9]);

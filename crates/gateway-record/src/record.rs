@@ -17,30 +17,42 @@ const GONE: u8 = 2;
 
 /// What stands under the id of a user.
 #[derive(Clone, PartialEq, Debug)]
-pub(crate) enum Stored {
+pub enum Stored {
     /// The user.
     Live(Arc<User>),
     /// Its tombstone: the id and the version are never used again.
-    Gone { id: UserId, version: u64, deleted_at: Timestamp },
+    Gone {
+        /// Its id.
+        id: UserId,
+        /// One more than the last of the user.
+        version: u64,
+        /// When.
+        deleted_at: Timestamp,
+    },
 }
 
 impl Stored {
-    pub(crate) fn id(&self) -> UserId {
+    /// Whose it is.
+    #[must_use]
+    pub fn id(&self) -> UserId {
         match self {
             Self::Live(user) => user.id,
             Self::Gone { id, .. } => *id,
         }
     }
 
-    pub(crate) fn live(self) -> Option<Arc<User>> {
+    /// The user, where it is one.
+    #[must_use]
+    pub fn live(self) -> Option<Arc<User>> {
         match self {
             Self::Live(user) => Some(user),
             Self::Gone { .. } => None,
         }
     }
 
-    /// The record; `seq` is the number of the batch that writes it.
-    pub(crate) fn encode(&self, seq: u64) -> Vec<u8> {
+    /// The record; `seq` is the number of the batch that writes it, 0 where a store has none.
+    #[must_use]
+    pub fn encode(&self, seq: u64) -> Vec<u8> {
         let mut out = Writer::with_capacity(1024);
         out.u8(VERSION);
         match self {
@@ -59,7 +71,9 @@ impl Stored {
         out.0
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+    /// The inverse of [`Stored::encode`].
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut input = Reader(bytes);
         if input.u8()? != VERSION {
             return None;
@@ -204,7 +218,8 @@ fn get_value(input: &mut Reader<'_>) -> Option<Value<'static>> {
 }
 
 /// The record of a ledger row.
-pub(crate) fn encode_ledger(record: &LedgerRecord) -> Vec<u8> {
+#[must_use]
+pub fn encode_ledger(record: &LedgerRecord) -> Vec<u8> {
     let mut out = Writer::with_capacity(80 + record.answer.as_ref().map_or(0, |answer| answer.len()));
     out.u8(VERSION);
     out.bytes(&record.fingerprint);
@@ -215,7 +230,8 @@ pub(crate) fn encode_ledger(record: &LedgerRecord) -> Vec<u8> {
 }
 
 /// The inverse of [`encode_ledger`].
-pub(crate) fn decode_ledger(bytes: &[u8]) -> Option<LedgerRecord> {
+#[must_use]
+pub fn decode_ledger(bytes: &[u8]) -> Option<LedgerRecord> {
     let mut input = Reader(bytes);
     if input.u8()? != VERSION {
         return None;

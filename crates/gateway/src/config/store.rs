@@ -1,0 +1,132 @@
+//! The table `[store]`: which kind it is, and the table of that kind.
+
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use gateway_dialect::{Options, Secret};
+
+use super::{
+    Overrides, Postgres, StoreConfig,
+    tables::{size, timeout},
+};
+
+const CACHE_BYTES: RangeInclusive<i64> = 64 * 1024..=64 * 1024 * 1024 * 1024;
+const CONNECTIONS: RangeInclusive<i64> = 1..=1_000;
+/// 0 is off.
+const STALE_MS: RangeInclusive<i64> = 0..=60_000;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Embedded,
+    Postgres,
+}
+
+pub(super) fn read(root: &mut Options<'_>, overrides: &Overrides) -> (StoreConfig, Option<[u8; 32]>) {
+    let mut options = root.table_or_empty("store");
+    let kinds = [("embedded", Kind::Embedded), ("postgres", Kind::Postgres)];
+    let kind = options.choice("kind", &kinds, Kind::Embedded);
+    let secrets_key = key(&mut options, "secrets_key");
+    let [own, other] = match kind {
+        Kind::Embedded => ["embedded", "postgres"],
+        Kind::Postgres => ["postgres", "embedded"],
+    };
+    if options.table(other).is_some() {
+        options.problem(other, format!("`[store.{other}]` has no effect, since `kind` is \"{own}\""));
+    }
+    if kind == Kind::Postgres && overrides.data.is_some() {
+        options.problem("kind", "`kind` is \"postgres\", which has no directory for `--data`");
+    }
+    let table = options.table_or_empty(own);
+    let store = match kind {
+        Kind::Embedded => embedded(table, overrides),
+        Kind::Postgres => postgres(table),
+    };
+    options.finish();
+    (store, secrets_key)
+}
+
+fn embedded(mut options: Options<'_>, overrides: &Overrides) -> StoreConfig {
+    let path = options.text("path");
+    if path.as_deref().is_some_and(str::is_empty) {
+        options.problem("path", "`path` is empty");
+    }
+    let path = overrides.data.clone().or(path.map(PathBuf::from));
+    let store = StoreConfig::Embedded {
+        path: path.unwrap_or_else(|| PathBuf::from("data")),
+        cache_bytes: cache_bytes(&mut options),
+        encryption_key: key(&mut options, "encryption_key"),
+    };
+    options.finish();
+    store
+}
+
+fn postgres(mut options: Options<'_>) -> StoreConfig {
+    let stale = options.integer("max_stale_ms", STALE_MS).and_then(|ms| u64::try_from(ms).ok());
+    let store = Postgres {
+        url: url(&mut options),
+        commit_connections: size(&mut options, "commit_connections", CONNECTIONS).unwrap_or(2),
+        read_connections: size(&mut options, "read_connections", CONNECTIONS).unwrap_or(2),
+        coalesce: options.flag("coalesce", true),
+        max_stale: stale.filter(|ms| *ms > 0).map(Duration::from_millis),
+        cache_bytes: cache_bytes(&mut options),
+        connect_timeout: timeout(&mut options, "connect_timeout_ms", 2_000),
+        wait_timeout: timeout(&mut options, "wait_timeout_ms", 2_000),
+        statement_timeout: timeout(&mut options, "statement_timeout_ms", 5_000),
+    };
+    options.finish();
+    StoreConfig::Postgres(store)
+}
+
+/// The URL, of which nothing is ever shown.
+fn url(options: &mut Options<'_>) -> String {
+    let Some(secret) = options.secrets("url", 1).pop() else { return String::new() };
+    let url = String::from_utf8_lossy(secret.expose()).into_owned();
+    if let Err(why) = store_postgres::check_url(&url) {
+        options.problem("url", format!("the URL cannot be used: {why}"));
+    }
+    url
+}
+
+fn cache_bytes(options: &mut Options<'_>) -> u64 {
+    let bytes = options.integer("cache_bytes", CACHE_BYTES).and_then(|bytes| u64::try_from(bytes).ok());
+    bytes.unwrap_or(64 * 1024 * 1024)
+}
+
+/// A key of 32 bytes, by reference.
+fn key(options: &mut Options<'_>, name: &'static str) -> Option<[u8; 32]> {
+    let secret = options.secret(name)?;
+    let key = key_bytes(&secret);
+    if key.is_none() {
+        options.problem(name, format!("`{name}` must be 32 bytes, as 64 hex digits or in base64"));
+    }
+    key
+}
+
+fn key_bytes(secret: &Secret) -> Option<[u8; 32]> {
+    let text = secret.expose();
+    if text.len() != 64 {
+        return STANDARD.decode(text).ok()?.try_into().ok();
+    }
+    let mut key = [0; 32];
+    for (byte, digits) in key.iter_mut().zip(text.chunks_exact(2)) {
+        let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_hex_or_base64() {
+        let key = |text: &str| key_bytes(&Secret::new(text.into(), false));
+        assert_eq!(key(&"0A".repeat(32)), Some([10; 32]));
+        assert_eq!(key("CgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgo="), Some([10; 32]));
+        for bad in ["", "0a", &"0a".repeat(31), &"+a".repeat(32), &"zz".repeat(32), &"é".repeat(32), "CgoK"]
+        {
+            assert_eq!(key(bad), None, "{bad}");
+        }
+    }
+}
