@@ -56,10 +56,15 @@ impl FieldTable {
     }
 }
 
-/// True for a line of an address of which only one part is given: the other part would be lost.
+/// True for a line of an address of which only one part is given: the other part would be lost. And for
+/// that other part.
 fn is_more_than_said(attr: Attr, changes: &[Change]) -> bool {
     let gives = |attr| changes.iter().any(|change| change.attr == attr);
-    attr == Attr::AddressLine1 && !gives(attr) && !(gives(Attr::Street) && gives(Attr::HouseNumber))
+    match attr {
+        Attr::AddressLine1 => !gives(attr) && !(gives(Attr::Street) && gives(Attr::HouseNumber)),
+        Attr::Street | Attr::HouseNumber => !gives(attr) && !gives(Attr::AddressLine1),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -90,6 +95,16 @@ mod tests {
             .collect();
         assert_eq!(said, [(Attr::AddressLine1, Some("Am Ring 7")), (Attr::City, None)]);
         assert_eq!(expression.lost, [Attr::Bio]);
+        const PARTS: &[Field] = &[
+            field("/street", Attr::Street, TEXT, Access::Optional),
+            field("/number", Attr::HouseNumber, TEXT, Access::Optional),
+        ];
+        static HALVES: FieldTable = FieldTable::new(PARTS, Clear::Null, ReadOnly::Refuse);
+        let cleared = |changes: &[Change]| {
+            HALVES.express(changes).fields.iter().map(|one| one.field.attr).collect::<Vec<_>>()
+        };
+        assert_eq!(cleared(&[Change::clear(Attr::Street)]), [Attr::Street]);
+        assert_eq!(cleared(&[Change::clear(Attr::AddressLine1)]), [Attr::Street, Attr::HouseNumber]);
         assert_eq!(LINES.express(&[Change::clear(Attr::AddressLine1)]).lost, [Attr::AddressLine1]);
         // Half a line, and a town that the other side would refuse.
         for lost in [
