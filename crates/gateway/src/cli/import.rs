@@ -65,6 +65,10 @@ pub(super) fn run(order: &Order) -> Result<ExitCode, ExitCode> {
 }
 
 async fn import(order: &Order, config: Config) -> Result<ExitCode, Failure> {
+    // No store is made for an input that is not there.
+    if !order.is_stdin() {
+        fs::metadata(&order.file).map_err(|error| order.failed(&error))?;
+    }
     let mut host = match order.dry_run {
         true => Host::Nowhere,
         false => Host::find(&config, Asked::Import).await?,
@@ -117,10 +121,14 @@ async fn hand_on(
 }
 
 impl Order {
+    fn is_stdin(&self) -> bool {
+        self.file == Path::new("-")
+    }
+
     /// The input, from where an earlier run ended, and what is to be told of it.
     fn open(&self, store: String, longest: usize) -> Result<(Input, Tally), Failure> {
         let failed = |error: io::Error| self.failed(&error);
-        let is_stdin = self.file == Path::new("-");
+        let is_stdin = self.is_stdin();
         let report = match (&self.refused, is_stdin) {
             (Some(path), _) => Some(path.clone()),
             (None, false) => Some(beside(&self.file, ".refused")),
