@@ -70,7 +70,7 @@ fn what_is_exported_is_imported_and_exported_alike() {
     let (status, log) = process.stop();
     assert!(status.success() && log.contains("\"kind\":\"export\""), "{log}");
     assert_eq!(export(&bed), exported, "a stopped store says the same");
-    assert_eq!(fs::read_dir(bed.folder()).unwrap().filter(|one| is_partial(one)).count(), 0);
+    assert_eq!(fs::read_dir(bed.folder()).unwrap().filter(is_partial).count(), 0);
 
     let done = import(&stopped, &path);
     assert!(done.status.success(), "{}", text(&done.stderr));

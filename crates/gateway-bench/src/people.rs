@@ -52,7 +52,7 @@ fn person(number: u64, people: People, random: &mut Random) -> String {
         0 => format!(r#""username":"user.{seed}.{number}","#),
         _ => String::new(),
     };
-    let links = ["crm", "billing"].iter().take(usize::from(random.next() % 4 == 0) + 1);
+    let links = ["crm", "billing"].iter().take(usize::from(random.next().is_multiple_of(4)) + 1);
     let links: Vec<_> = links
         .map(|namespace| format!(r#"{{"namespace":"{namespace}","externalId":"{seed}-{number}"}}"#))
         .collect();
@@ -82,7 +82,7 @@ fn person(number: u64, people: People, random: &mut Random) -> String {
         country,
         locale,
         time_zone,
-        random.next() % 2 == 0,
+        random.next().is_multiple_of(2),
         random.next() % 1000,
         links.join(","),
         day,

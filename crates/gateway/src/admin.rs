@@ -22,9 +22,6 @@ pub struct Admin {
     pub documents: Arc<Documents>,
 }
 
-/// Answers a path, where there is something under it.
-pub type Documents = dyn Fn(&str) -> Option<Response<Full<Bytes>>> + Send + Sync;
-
 impl Respond for Admin {
     async fn respond(&self, _: SocketAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
         self.answer(request.method(), request.uri().path())

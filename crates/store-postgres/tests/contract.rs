@@ -3,9 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use gateway_core::{
@@ -19,8 +22,14 @@ use gateway_testkit::{
 use store_postgres::{Options, PostgresStore, migrate};
 
 /// Options for a database; the facts commit within a day of this clock: nothing of theirs is to be purged.
+/// However busy the machine is, what is slow is waited for.
 fn options(database: &Database) -> Options {
-    Options::new(database.url.clone(), Arc::new(|| Start::default().now))
+    let wait = Duration::from_secs(60);
+    Options {
+        wait,
+        statement_timeout: wait,
+        ..Options::new(database.url.clone(), Arc::new(|| Start::default().now))
+    }
 }
 
 async fn passes(change: impl FnOnce(&mut Options)) {

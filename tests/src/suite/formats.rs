@@ -12,8 +12,10 @@ use super::{Report, Suite};
 
 pub(super) const SUITE: Suite = Suite { name: "formats", run, records: 115, differences: DIFFERENCES };
 
-/// Which check of ours is meant by a format.
-const CHECKS: &[(&str, fn(&str) -> bool)] = &[
+/// A format, and the check of ours that is meant by it.
+type Check = (&'static str, fn(&str) -> bool);
+
+const CHECKS: &[Check] = &[
     ("date", |text| ISO_DATE.read(&Json::Text(text.into()), date!(2026 - 03 - 14)).is_ok()),
     ("date-time", |text| gateway_auth::fuzz::rfc3339(text).is_some()),
     ("email", |text| check::email(text).is_ok()),
