@@ -129,7 +129,8 @@ fn an_input_that_changed_is_read_from_its_beginning() {
     child.wait_with_output().unwrap();
     // The first line is another, the last is mended; both have the numbers that they had.
     let (_, rest) = people.split_once('\n').unwrap();
-    file(&bed, "users.jsonl", format!("{{\"email\":\"late@example.com\"}}\n{rest}{{\"bio\":\"1\"}}\n"));
+    let mended = format!("{{\"email\":\"late@example.com\"}}\n{rest}{{\"bio\":\"1\"}}\n");
+    assert_eq!(file(&bed, "users.jsonl", mended), path);
     let done = import(&bed, &path);
     assert!(done.status.success(), "{}{}", text(&done.stdout), text(&done.stderr));
     assert!(!text(&done.stderr).contains("goes on"));

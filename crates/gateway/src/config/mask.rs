@@ -73,7 +73,8 @@ fn mask_entry(shown: &mut String, entry: &Entry, place: Place) {
     }
 }
 
-/// Where a key stands: the URL of a store holds a password, that of another server is no secret.
+/// Where a key stands: the URL of a store, or of shared limits, holds a password; that of another server is
+/// no secret.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Store,
@@ -85,6 +86,7 @@ impl Place {
     fn after(self, line: &str) -> Self {
         match line.trim_start().strip_prefix('[') {
             Some(table) if table.trim_start_matches(['[', ' ']).starts_with("sto") => Self::Store,
+            Some(table) if table.contains("limits") => Self::Store,
             Some(_) => Self::Elsewhere,
             None => self,
         }
@@ -92,7 +94,11 @@ impl Place {
 
     /// Where the keys on this line are.
     fn on(self, line: &str) -> Self {
-        if line.contains("postgres") || line.contains("store") { Self::Store } else { self }
+        if ["postgres", "store", "limits"].iter().any(|name| line.contains(name)) {
+            Self::Store
+        } else {
+            self
+        }
     }
 }
 
@@ -244,6 +250,11 @@ mod tests {
             ),
             ("[store]\npostgres = { url = 'h' }", "[store]\npostgres = { url = '*' }"),
             ("store.postgres.url = \"h\"", "store.postgres.url = \"*\""),
+            (
+                "[server.shared_limits]\nurl = \"redis://:p@h\"",
+                "[server.shared_limits]\nurl = \"************\"",
+            ),
+            ("shared_limits = { url = \"h\" }", "shared_limits = { url = \"*\" }"),
             ("ulr = \"postgres://u:p@h\"", "ulr = \"*****************"),
             ("[store.postgres]\nurl = \"env:URL\"", "[store.postgres]\nurl = \"env:URL\""),
             ("[store]\n[[mount]]\nurl = \"h\"", "[store]\n[[mount]]\nurl = \"h\""),
