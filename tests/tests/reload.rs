@@ -181,7 +181,7 @@ fn what_cannot_change_is_named_and_the_rest_is_applied() {
         "[server] drain_timeout_ms",
         "[server] max_connections",
         "[log] format",
-        "[store.embedded]",
+        "[store]",
         "[demo] user",
     ];
     for setting in settings {
