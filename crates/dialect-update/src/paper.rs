@@ -2,8 +2,8 @@
 
 use gateway_core::{Attr, ErrorKind, Place, Problem};
 use gateway_dialect::{
-    Action, Body, Description, FieldTable, Mode, Named, Paper, Parameter, Schema, Side, bad, filled,
-    schema::{object, with},
+    Action, Body, Description, EXTERNAL_ID, FieldTable, Mode, Named, Paper, Parameter, Schema, Side, bad,
+    schema::{external_id, object, with},
     value_of,
 };
 use serde_json::json;
@@ -114,7 +114,7 @@ fn creation(paper: &Paper<'_>, table: &FieldTable) -> Vec<Parameter> {
         name: FOREIGN_ID,
         description: "The external id of the user in the project.",
         is_required: true,
-        schema: filled(128),
+        schema: external_id(&EXTERNAL_ID, paper.sent()),
         example: paper
             .view()
             .get(Attr::ExternalId)

@@ -63,6 +63,13 @@ impl Answers {
         }
     }
 
+    /// Adds an answer of the server itself, which has no body.
+    pub(super) fn add_bare(&mut self, status: StatusCode, components: &mut Components) {
+        let response = self.0.entry(status.as_u16()).or_default();
+        response.header("cache-control", components);
+        response.header("x-content-type-options", components);
+    }
+
     /// Adds a header to what there is of a status.
     pub(super) fn header(&mut self, status: StatusCode, name: &str, components: &mut Components) {
         if let Some(response) = self.0.get_mut(&status.as_u16()) {

@@ -132,6 +132,10 @@ fn answers(
             answers.header(status, "ratelimit", components);
         }
     }
+    // Too large to be read: answered before any mount has a say.
+    for status in [StatusCode::URI_TOO_LONG, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE] {
+        answers.add_bare(status, components);
+    }
     answers.into_value()
 }
 
