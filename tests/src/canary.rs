@@ -29,11 +29,12 @@ const PUBLIC: [&str; 16] = [
 ];
 
 /// The secrets of the demo's clients.
-pub const SECRETS: [&str; 5] = [
+pub const SECRETS: [&str; 6] = [
     "demo-partner-secret",
     "demo-jwt-secret",
     "demo-service-token",
     "demo-access-token",
+    "demo-admin-token",
     "demo-supplier-secret",
 ];
 

@@ -10,9 +10,11 @@ pub mod hook;
 mod inside;
 pub mod issued;
 pub mod issuer;
+pub mod lines;
 pub mod partner;
 pub mod party;
 mod process;
+pub mod schema;
 pub mod unreachable;
 pub mod watched;
 pub mod wire;
@@ -21,10 +23,14 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process::Command,
     sync::Arc,
 };
 
-use gateway_testkit::cases::{self, CaseFile};
+use gateway_testkit::{
+    cases::{self, CaseFile},
+    postgres::Database,
+};
 pub use inside::{Inside, PEER};
 pub use issuer::Issuer;
 pub use party::Party;
@@ -62,7 +68,13 @@ pub fn dialects() -> Vec<(String, Vec<(String, CaseFile)>)> {
 /// process runs on it.
 pub struct Bed {
     folder: Arc<tempfile::TempDir>,
+    database: Option<Database>,
 }
+
+/// The store of a configuration, and that of the same one over PostgreSQL.
+const EMBEDDED: &str = "kind = \"embedded\"\n";
+const EMBEDDED_PATH: &str = "\n[store.embedded]\npath = \"$DIR/data\"\n";
+const POSTGRES: &str = "kind = \"postgres\"\n\n[store.postgres]\nurl = \"file:$DIR/postgres-url\"\n";
 
 /// Secrets of the mounts beside the demo one, by file name.
 const SECRETS: [(&str, &str); 6] = [
@@ -92,7 +104,53 @@ impl Bed {
         }
         let config = config.replace("$DIR", &folder.path().to_string_lossy());
         fs::write(folder.path().join("interlingua.toml"), config).unwrap();
-        Self { folder }
+        Self { folder, database: None }
+    }
+
+    /// The mounts of `mounts.toml` over a new database of PostgreSQL.
+    #[must_use]
+    pub fn on_postgres() -> Self {
+        Self::on_database(include_str!("mounts.toml"), Database::create())
+    }
+
+    /// Another configuration, its embedded store replaced by a database, which is made ready.
+    #[must_use]
+    pub fn on_database(config: &str, database: Database) -> Self {
+        let bed = Self { database: Some(database), ..Self::over_url(config, "") };
+        let url = bed.database().url.clone();
+        bed.replace("postgres-url", &url);
+        // On a thread of its own: a test may be inside of a runtime.
+        let migrated = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let options = store_postgres::Options::new(url, Arc::new(now));
+            runtime.block_on(store_postgres::migrate(&options)).unwrap();
+        });
+        migrated.join().unwrap();
+        bed
+    }
+
+    /// Another configuration, its embedded store replaced by a PostgreSQL that may not be there.
+    #[must_use]
+    pub fn over_url(config: &str, url: &str) -> Self {
+        let config = config.replace(EMBEDDED_PATH, "");
+        assert!(config.contains(EMBEDDED));
+        let bed = Self::with(&config.replace(EMBEDDED, POSTGRES));
+        bed.replace("postgres-url", url);
+        bed
+    }
+
+    /// The database of a bed over PostgreSQL.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        self.database.as_ref().unwrap()
+    }
+
+    /// A command of the gateway's on this configuration.
+    #[must_use]
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(binary());
+        command.args([name, "--config"]).arg(self.config());
+        command
     }
 
     /// Replaces a file of the folder in one step, as careful tools do; only its owner may read it.

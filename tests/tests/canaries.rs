@@ -7,8 +7,16 @@ use tests::{Bed, Process, canary, now};
 
 #[tokio::test]
 async fn nothing_of_a_request_is_logged_or_counted() {
-    let bed = Bed::new();
-    let process = Process::start(&bed);
+    assert_silent(&Bed::new()).await;
+}
+
+#[tokio::test]
+async fn nothing_of_a_request_is_logged_or_counted_over_postgres() {
+    assert_silent(&Bed::on_postgres()).await;
+}
+
+async fn assert_silent(bed: &Bed) {
+    let process = Process::start(bed);
     let socket = process.socket();
     let mut found = BTreeSet::from(canary::SECRETS.map(str::to_owned));
     for (_, file) in tests::dialects().into_iter().flat_map(|(_, files)| files) {

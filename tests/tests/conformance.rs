@@ -33,6 +33,15 @@ async fn over_a_socket_on_the_embedded_store() {
     assert!(status.success(), "{log}");
 }
 
+#[tokio::test]
+async fn over_a_socket_on_postgres() {
+    let bed = Bed::on_postgres();
+    let process = Process::start(&bed);
+    run_all(&process.socket(), "net").await;
+    let (status, log) = process.stop();
+    assert!(status.success(), "{log}");
+}
+
 #[test]
 fn cases_are_many_and_each_says_why() {
     for (dialect, files) in dialects() {

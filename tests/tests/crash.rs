@@ -32,6 +32,30 @@ fn what_was_acknowledged_survives_kill_9() {
 }
 
 #[test]
+fn what_was_acknowledged_survives_a_killed_postgres() {
+    let (_folder, settings) = settings(5);
+    let report = crash::kill_postgres(&settings);
+    assert_kept(&settings, &report);
+    assert!(report.acked > 100, "too little was acknowledged to mean anything: {}", report.row());
+}
+
+#[test]
+fn a_commit_that_nobody_is_told_of_is_found_out() {
+    let (_folder, settings) = settings(20);
+    let report = crash::cut(&settings);
+    assert_kept(&settings, &report);
+    assert!(report.acked > 100, "too little was acknowledged to mean anything: {}", report.row());
+}
+
+#[test]
+fn a_standby_that_takes_over_has_what_was_acknowledged() {
+    let (_folder, settings) = settings(2);
+    let report = crash::failover(&settings);
+    assert_kept(&settings, &report);
+    assert!(report.acked > 100, "too little was acknowledged to mean anything: {}", report.row());
+}
+
+#[test]
 fn damaged_files_are_refused_or_told() {
     let (_folder, settings) = settings(40);
     for report in crash::flips(&settings) {

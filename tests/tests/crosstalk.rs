@@ -1,4 +1,4 @@
-//! What is written in one dialect is read in another: every ordered pair, over one user that all four
+//! What is written in one dialect is read in another: every ordered pair, over one user that all
 //! know.
 
 use gateway_core::{Attr, ExternalId, Link, Namespace, UniqueKey, User, UserStore, Value};
@@ -35,10 +35,11 @@ struct Row {
     update: Option<(&'static str, Json)>,
     jsonapi: Option<(&'static str, Json)>,
     jsonpatch: Option<(&'static str, Json)>,
+    rest: (&'static str, Json),
 }
 
 fn rows() -> Vec<Row> {
-    let text = |attr, text: &'static str, partner, update, jsonapi, jsonpatch| {
+    let text = |attr, text: &'static str, partner, update, jsonapi, jsonpatch, rest: &'static str| {
         let word = |name: Option<&'static str>| name.map(|name| (name, json!(text)));
         let stored = Value::text(text);
         Row {
@@ -48,15 +49,56 @@ fn rows() -> Vec<Row> {
             update: word(update),
             jsonapi: word(jsonapi),
             jsonpatch: word(jsonpatch),
+            rest: (rest, json!(text)),
         }
     };
     let date = Value::Date(time::macros::date!(1980 - 01 - 31));
     vec![
-        text(Attr::GivenName, "Jeanne", Some("firstName"), None, Some("/firstName"), Some("/firstName")),
-        text(Attr::FamilyName, "d’Arc", Some("lastName"), None, Some("/lastName"), Some("/lastName")),
-        text(Attr::Email, "jeanne@example.com", Some("email"), None, Some("/email"), Some("/email")),
-        text(Attr::City, "Rouen", Some("city"), None, Some("/address/locality"), Some("/city")),
-        text(Attr::AddressLine1, "12 Main St", Some("addressLine1"), None, None, Some("/address")),
+        text(
+            Attr::GivenName,
+            "Jeanne",
+            Some("firstName"),
+            None,
+            Some("/firstName"),
+            Some("/firstName"),
+            "/givenName",
+        ),
+        text(
+            Attr::FamilyName,
+            "d’Arc",
+            Some("lastName"),
+            None,
+            Some("/lastName"),
+            Some("/lastName"),
+            "/familyName",
+        ),
+        text(
+            Attr::Email,
+            "jeanne@example.com",
+            Some("email"),
+            None,
+            Some("/email"),
+            Some("/email"),
+            "/email",
+        ),
+        text(
+            Attr::City,
+            "Rouen",
+            Some("city"),
+            None,
+            Some("/address/locality"),
+            Some("/city"),
+            "/address/city",
+        ),
+        text(
+            Attr::AddressLine1,
+            "12 Main St",
+            Some("addressLine1"),
+            None,
+            None,
+            Some("/address"),
+            "/address/line1",
+        ),
         text(
             Attr::AddressLine2,
             "Suite 400",
@@ -64,10 +106,19 @@ fn rows() -> Vec<Row> {
             None,
             Some("/address/additionalAddressLink"),
             None,
+            "/address/line2",
         ),
-        text(Attr::AvatarUrl, "https://example.com/j.jpg", None, Some("avatar"), Some("/pictureUrl"), None),
-        text(Attr::DisplayName, "Jeanne of Rouen", None, Some("name"), None, None),
-        text(Attr::Locale, "fr-FR", None, None, Some("/locale"), None),
+        text(
+            Attr::AvatarUrl,
+            "https://example.com/j.jpg",
+            None,
+            Some("avatar"),
+            Some("/pictureUrl"),
+            None,
+            "/avatarUrl",
+        ),
+        text(Attr::DisplayName, "Jeanne of Rouen", None, Some("name"), None, None, "/displayName"),
+        text(Attr::Locale, "fr-FR", None, None, Some("/locale"), None, "/locale"),
         Row {
             attr: Attr::BirthDate,
             stored: date,
@@ -75,6 +126,7 @@ fn rows() -> Vec<Row> {
             update: Some(("birthdate", json!("1980-01-31T00:00:00.000Z"))),
             jsonapi: Some(("/birthDate", json!("1980-01-31T00:00:00.000Z"))),
             jsonpatch: Some(("/birthDate", json!("01/31/1980"))),
+            rest: ("/birthDate", json!("1980-01-31")),
         },
     ]
 }
@@ -94,7 +146,9 @@ const ACCESS: &[(&str, &str)] =
     &[("Authorization", "Bearer demo-access-token"), ("Content-Type", "application/vnd.api+json")];
 const BASIC: &[(&str, &str)] = &[("Authorization", "Basic $BASIC(demo-supplier:demo-supplier-secret)")];
 
-const PARTIES: [Party; 4] = [
+const ADMIN: &[(&str, &str)] = &[("Authorization", "Bearer demo-admin-token")];
+
+const PARTIES: [Party; 5] = [
     Party {
         name: "partner",
         namespace: "demo-partner",
@@ -154,6 +208,20 @@ const PARTIES: [Party; 4] = [
         read: Some(|names| request("GET", format!("/supplier/v1/users/{}", names.external_id), BASIC, None)),
         found: |row, answer| Some(answer[row.jsonpatch.as_ref()?.0.trim_start_matches('/')].clone()),
     },
+    Party {
+        name: "rest",
+        namespace: "rest-any",
+        write: |row, names| {
+            let (path, value) = row.rest.clone();
+            let body = match path.trim_start_matches('/').split_once('/') {
+                Some((group, name)) => json!({ group: { name: value } }),
+                None => json!({ path.trim_start_matches('/'): value }),
+            };
+            Some(request("PATCH", format!("/api/v1/users/{}", names.id), ADMIN, Some(body)))
+        },
+        read: Some(|names| request("GET", format!("/api/v1/users/{}", names.id), ADMIN, None)),
+        found: |row, answer| answer.pointer(row.rest.0).cloned(),
+    },
 ];
 
 /// A user that every party knows by the same external id, made in the store.
@@ -208,7 +276,8 @@ async fn what_one_writes_every_other_reads() {
                 let words = match reader.name {
                     "update" => &row.update,
                     "jsonapi" => &row.jsonapi,
-                    _ => &row.jsonpatch,
+                    "jsonpatch" => &row.jsonpatch,
+                    _ => &Some(row.rest.clone()),
                 };
                 let found = (reader.found)(row, &body(&answer));
                 let expected = words.as_ref().map(|(_, value)| value.clone());
@@ -259,6 +328,11 @@ async fn all_of_an_answer_sent_back_changes_nothing() {
                 )
             }
             "jsonapi" => request("PATCH", format!("/user/2025-1/users/{}", names.id), ACCESS, Some(shown)),
+            "rest" => {
+                let mut headers = ADMIN.to_vec();
+                headers.push(("Content-Type", "application/json"));
+                request("PUT", format!("/api/v1/users/{}", names.id), &headers, Some(shown))
+            }
             _ => {
                 let replace = |(name, value): (&String, &Json)| json!({"op": "replace", "path": format!("/{name}"), "value": value});
                 let members = shown.as_object().unwrap().iter().filter(|(name, _)| *name != "externalId");

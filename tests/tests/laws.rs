@@ -103,7 +103,7 @@ fn patch(table: &FieldTable) -> impl Strategy<Value = Vec<Change>> + use<> {
 }
 
 fn is_written(row: &Field) -> bool {
-    !matches!(row.access, Access::ReadOnly | Access::CreateOnly)
+    !matches!(row.access, Access::ReadOnly | Access::CreateOnly | Access::Initial)
 }
 
 /// A user that any dialect could have written.

@@ -26,7 +26,7 @@ async fn make(gateway: &Inside, id: Uuid, namespace: &str, external_id: &str) {
 }
 
 /// Method, target below `{id}`, headers, body; `{id}` is the user's name in the dialect.
-const REQUESTS: [(&str, &str, &str, &str); 9] = [
+const REQUESTS: [(&str, &str, &str, &str); 15] = [
     ("GET", "/partner/v1/users/{id}", "", ""),
     ("PATCH", "/partner/v1/users/{id}", "", r#"{"city":"Ghent"}"#),
     ("GET", "/social/proj1234/users/{id}", "Bearer demo-service-token", ""),
@@ -41,6 +41,12 @@ const REQUESTS: [(&str, &str, &str, &str); 9] = [
         "Basic $BASIC(demo-supplier:demo-supplier-secret)",
         r#"[{"op":"replace","path":"/city","value":"x"}]"#,
     ),
+    ("GET", "/rest-partner/users/{id}", "Bearer demo-admin-token", ""),
+    ("PATCH", "/rest-partner/users/{id}", "Bearer demo-admin-token", r#"{"bio":"x"}"#),
+    ("PUT", "/rest-partner/users/{id}", "Bearer demo-admin-token", "{}"),
+    ("DELETE", "/rest-partner/users/{id}", "Bearer demo-admin-token", ""),
+    ("GET", "/rest-partner/users/{id}/links", "Bearer demo-admin-token", ""),
+    ("PUT", "/rest-partner/users/{id}/links/demo-partner/x", "Bearer demo-admin-token", ""),
 ];
 
 async fn ask(

@@ -3,48 +3,41 @@
 use std::borrow::Cow;
 
 use gateway_core::{Problem, Value, check};
-use gateway_dialect::{Codec, Day, ISO_DATE, Json, text, write_text};
+use gateway_dialect::{
+    Codec, Day, FREE_TEXT, ISO_DATE, Json, Schema, Side,
+    schema::{self, date_pattern},
+    text, write_text,
+};
+use serde_json::json;
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
-/// Printable text; blanks alone are kept as well (section E.2).
-pub(crate) const FREE_TEXT: Codec = Codec::new("text", "text", read_free_text, write_text).free_text();
 /// Text; where it is a canonical integer, a number (decision 34). Both are accepted.
 pub(crate) const NUMBER_OR_TEXT: Codec =
-    Codec::new("number-or-text", "text or integer", read_number_or_text, write_number_or_text).free_text();
+    Codec::new("number-or-text", "text or integer", read_number_or_text, write_number_or_text)
+        .free_text()
+        .described(number_or_text);
 /// The same, but always written as text.
 pub(crate) const TEXT_OR_NUMBER: Codec =
-    Codec::new("text-or-number", "text or integer", read_number_or_text, write_text).free_text();
+    Codec::new("text-or-number", "text or integer", read_number_or_text, write_text)
+        .free_text()
+        .described(text_or_number);
 /// A birth date, written as its midnight; a date or an instant is accepted (decision 34).
 pub(crate) const BIRTH_INSTANT: Codec =
-    Codec::new("birth-instant", "date or instant", read_birth, write_birth_instant);
+    Codec::new("birth-instant", "date or instant", read_birth, write_birth_instant).described(birth_instant);
 /// A birth date, written as such; the same is accepted.
 pub(crate) const BIRTH_DATE: Codec =
-    Codec::new("birth-date", "date or instant", read_birth, write_birth_date);
-/// One of three words.
-pub(crate) const GENDER: Codec = Codec::new("gender", "`male`, `female` or `other`", read_gender, write_text);
+    Codec::new("birth-date", "date or instant", read_birth, write_birth_date).described(birth_date);
 
 /// The most digits of a number: what every client reads exactly.
 const MAX_DIGITS: usize = 15;
 
-fn read_free_text(codec: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    text_in_bounds(codec, text(json)?)
-}
-
-fn text_in_bounds(codec: &Codec, text: &str) -> Result<Value<'static>, Problem> {
-    check::length(text, codec.min, codec.max)?;
-    if !text.bytes().all(|byte| byte == b' ') {
-        check::printable(text)?;
-    }
-    Ok(Value::text(text))
-}
-
-fn read_number_or_text(codec: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
+fn read_number_or_text(codec: &Codec, json: &Json<'_>, today: Day) -> Result<Value<'static>, Problem> {
     let text: Cow<'_, str> = match json {
         Json::Text(text) => Cow::Borrowed(text),
         Json::Number(number) => number.as_u64().ok_or(Problem::NotText)?.to_string().into(),
         _ => return Err(Problem::NotText),
     };
-    text_in_bounds(codec, &text)
+    FREE_TEXT.chars(codec.min, codec.max).read(&Json::Text(text), today)
 }
 
 fn write_number_or_text<'a>(value: &Value<'a>) -> Json<'a> {
@@ -85,16 +78,41 @@ fn write_birth_instant<'a>(value: &Value<'a>) -> Json<'a> {
     }
 }
 
-fn read_gender(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    match text(json)? {
-        text @ ("male" | "female" | "other") => Ok(Value::text(text)),
-        _ => Err(Problem::NotOneOf { values: "male, female, other" }),
+fn number_or_text(codec: &Codec, side: Side) -> Schema {
+    // A client that sends a number has it kept as its digits.
+    let most = 10_u64.saturating_pow(codec.max.into()).min(u64::MAX - 1);
+    let number = match side {
+        Side::Answered => json!({"type": "integer", "minimum": 0, "maximum": 999_999_999_999_999_u64}),
+        Side::Sent(_) => json!({"type": "integer", "minimum": 0, "maximum": most}),
+    };
+    json!({"anyOf": [schema::free_text(codec, side), number]})
+}
+
+fn text_or_number(codec: &Codec, side: Side) -> Schema {
+    if side == Side::Answered { schema::free_text(codec, side) } else { number_or_text(codec, side) }
+}
+
+/// The date of the instant in UTC counts.
+fn birth_date(_: &Codec, side: Side) -> Schema {
+    const TIME: &str = "T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,9})?";
+    const OFFSET: &str = "(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])";
+    match side {
+        Side::Answered => json!({"type": "string", "format": "date"}),
+        Side::Sent(today) => {
+            let date = date_pattern(today, |date| date.join("-"));
+            json!({"type": "string", "pattern": format!("^{date}(?:{TIME}{OFFSET})?$")})
+        }
     }
+}
+
+fn birth_instant(codec: &Codec, side: Side) -> Schema {
+    if side == Side::Answered { schema::instant(codec, side) } else { birth_date(codec, side) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gateway_dialect::GENDER;
     use proptest::prelude::*;
     use time::macros::date;
 

@@ -188,7 +188,7 @@ pub(crate) fn check_query(request: &Request<'_>, strict: bool) -> Result<(), Err
         let family = name.split('[').next().unwrap_or_default();
         match QUERY.into_iter().find(|known| *known == family) {
             Some(known) => {
-                refused.push(FieldError { place: Place::Parameter(known), problem: Problem::Unknown });
+                refused.push(FieldError { place: Place::Parameter(known.into()), problem: Problem::Unknown });
             }
             None if strict && !family.is_empty() && family.bytes().all(|b| b.is_ascii_lowercase()) => {
                 return Err(Error::new(ErrorKind::Malformed).message("A query parameter is not known"));

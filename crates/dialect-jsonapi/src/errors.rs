@@ -32,7 +32,7 @@ struct ErrorObject<'a> {
 #[serde(rename_all = "lowercase")]
 enum Source {
     Pointer(String),
-    Parameter(&'static str),
+    Parameter(String),
     Header(&'static str),
 }
 
@@ -94,7 +94,8 @@ fn describe(field: &FieldError, table: &FieldTable) -> (String, String, Source) 
         Place::Member(pointer) if pointer.is_empty() || pointer.starts_with('/') => pointer.clone(),
         Place::Member(group) => format!("/data/attributes/{}", escaped(group)),
         Place::Parameter(name) => {
-            return ((*name).to_owned(), "Is not supported".to_owned(), Source::Parameter(name));
+            let name = name.clone().into_owned();
+            return (name.clone(), "Is not supported".to_owned(), Source::Parameter(name));
         }
         Place::Header(name) => return ((*name).to_owned(), problem.to_string(), Source::Header(name)),
     };

@@ -7,6 +7,7 @@ mod codec;
 mod document;
 mod errors;
 mod negotiate;
+mod paper;
 mod wire;
 
 #[cfg(test)]
@@ -19,8 +20,8 @@ use gateway_core::{
     Reach, Status, User, UserId, Value, View, check,
 };
 use gateway_dialect::{
-    Access, Action, Answer, Decoded, Dialect, Expressed, Field, FieldTable, Hygiene, Json, Mode, Naming,
-    Occasion, Options, Request, Route, Ruling, SECONDS, Site, Target, Unset, Verb,
+    Access, Action, Answer, Decoded, Description, Dialect, Expressed, Field, FieldTable, Hygiene, Json, Mode,
+    Naming, Occasion, Options, Paper, Request, Route, Ruling, SECONDS, Site, Target, Unset, Verb,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -141,14 +142,9 @@ impl Dialect for JsonApi {
     }
 
     fn authorize(&self, _: &Site<'_>, caller: &Caller, target: &Target<'_>) -> Result<(), Error> {
-        let scope = match target.route.verb {
-            Verb::Get => "user:users:read",
-            Verb::Post | Verb::Put | Verb::Patch => "user:users:write",
-            Verb::Delete => "user:users:delete",
-        };
+        let scope = scope(target.route.verb);
         if !caller.has_scope(scope) {
-            let title = format!("Forbidden - requires scope \"{scope}\"");
-            return Err(Error::new(ErrorKind::Forbidden).message(title).cause("scope"));
+            return Err(lacks(scope));
         }
         let subject = caller.subject.as_deref().and_then(UserId::parse);
         let named = target.decoded(USER).and_then(|id| UserId::parse(&id));
@@ -220,6 +216,10 @@ impl Dialect for JsonApi {
         errors::render(error, occasion.request_id, &self.table, self.strict)
     }
 
+    fn describe(&self, paper: &Paper<'_>) -> Description {
+        paper::describe(paper, &self.table, &self.types, self.strict)
+    }
+
     fn compose(&self, fields: &[Expressed<'_>], user: &str) -> Vec<u8> {
         let mut attributes: Vec<(Cow<'_, str>, Json<'_>)> = Vec::new();
         for one in fields {
@@ -286,6 +286,20 @@ impl JsonApi {
         let data = Resource { kind: self.kind(), id: user.id.to_string(), attributes, links };
         Answer::json(status, MEDIA_TYPE, &Document { data })
     }
+}
+
+/// What a token needs to be good for.
+const fn scope(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Get => "user:users:read",
+        Verb::Post | Verb::Put | Verb::Patch => "user:users:write",
+        Verb::Delete => "user:users:delete",
+    }
+}
+
+fn lacks(scope: &str) -> Error {
+    let title = format!("Forbidden - requires scope \"{scope}\"");
+    Error::new(ErrorKind::Forbidden).message(title).cause("scope")
 }
 
 fn update(user: Locator, changes: Vec<Change>) -> Operation {

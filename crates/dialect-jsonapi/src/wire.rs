@@ -3,13 +3,13 @@
 use gateway_core::{Attr, ErrorKind};
 use gateway_dialect::{
     Access::{Optional, ReadOnly, Required},
-    Action, COUNTRY, Clear, EMAIL, Field, FieldTable, LOCALE, ReadOnly as OnReadOnly, Route, SECONDS,
-    TIME_ZONE, URL,
+    Action, COUNTRY, Clear, EMAIL, FREE_TEXT, Field, FieldTable, GENDER, LOCALE, ReadOnly as OnReadOnly,
+    Route, SECONDS, TIME_ZONE, URL,
     Verb::{Delete, Get, Patch, Post, Put},
     field, route,
 };
 
-use crate::codec::{BIRTH_INSTANT, FREE_TEXT, GENDER, NUMBER_OR_TEXT};
+use crate::codec::{BIRTH_INSTANT, NUMBER_OR_TEXT};
 
 pub(crate) const ROUTES: &[Route] = &[
     route(Post, "/users", Action::Create),

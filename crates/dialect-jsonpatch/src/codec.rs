@@ -1,9 +1,12 @@
 //! The spellings that only this dialect has (D.3): codes in upper case, US postal forms, US dates.
 
-use gateway_core::{Problem, Value, check};
+use gateway_core::{Problem, Value, check, regions};
 use gateway_dialect::{
-    Codec, DateForm, Day, Json, read_birth_date, read_checked, text, write_date, write_text,
+    Codec, DateForm, Day, Json, Schema, Side, read_birth_date, read_checked,
+    schema::{self, date_pattern},
+    text, write_date, write_text,
 };
+use serde_json::json;
 use time::macros::format_description;
 
 /// The country whose users have a state, and whose postal codes have a form.
@@ -11,20 +14,28 @@ pub(crate) const US: &str = "US";
 
 /// An ISO 3166-1 alpha-2 code, in upper case only (decision 6).
 pub(crate) const UPPER_COUNTRY: Codec =
-    Codec::new("upper-country", "ISO 3166-1 alpha-2 code, upper case", read_country, write_text).chars(2, 2);
+    Codec::new("upper-country", "ISO 3166-1 alpha-2 code, upper case", read_country, write_text)
+        .chars(2, 2)
+        .described(|_, _| schema::shared("Country", schema::one_of(regions::countries())));
 /// An ISO 639-1 code, in upper case only.
 pub(crate) const UPPER_LANGUAGE: Codec =
-    Codec::new("upper-language", "ISO 639-1 code, upper case", read_language, write_text).chars(2, 2);
+    Codec::new("upper-language", "ISO 639-1 code, upper case", read_language, write_text)
+        .chars(2, 2)
+        .described(|_, _| schema::shared("Language", schema::one_of(regions::languages())));
 /// A US state, by its USPS code.
-pub(crate) const STATE: Codec =
-    Codec::new("us-state", "US state code, upper case", read_state, write_text).chars(2, 2);
+pub(crate) const STATE: Codec = Codec::new("us-state", "US state code, upper case", read_state, write_text)
+    .chars(2, 2)
+    .described(|_, _| schema::shared("State", schema::one_of(regions::regions_of(US))));
 /// A postal code, in upper case; what form it has in the US is judged with the country.
-pub(crate) const ZIP: Codec = Codec::new("zip", "postal code", read_zip, write_text).chars(1, 20);
+pub(crate) const ZIP: Codec =
+    Codec::new("zip", "postal code", read_zip, write_text).chars(1, 20).described(zip);
 /// The +4 of a ZIP code.
-pub(crate) const ZIP4: Codec = Codec::new("zip4", "four digits", read_zip4, write_text).chars(4, 4);
+pub(crate) const ZIP4: Codec = Codec::new("zip4", "four digits", read_zip4, write_text)
+    .chars(4, 4)
+    .described(|_, _| json!({"type": "string", "pattern": "^[0-9]{4}$"}));
 /// A birth date, `MM/DD/YYYY`.
 pub(crate) const US_DATE: Codec =
-    Codec::new("us-date", "date, `MM/DD/YYYY`", read_us_date, write_us_date).chars(10, 10);
+    Codec::new("us-date", "date, `MM/DD/YYYY`", read_us_date, write_us_date).chars(10, 10).described(us_date);
 
 const US_DATE_FORM: DateForm = format_description!("[month]/[day]/[year]");
 
@@ -70,6 +81,25 @@ fn read_us_date(_: &Codec, json: &Json<'_>, today: Day) -> Result<Value<'static>
 
 fn write_us_date<'a>(value: &Value<'a>) -> Json<'a> {
     write_date(value, US_DATE_FORM)
+}
+
+/// Lower-case letters are those of ASCII here: what else there is, hardly any code has.
+fn zip(codec: &Codec, side: Side) -> Schema {
+    let mut schema = schema::printable(codec, side);
+    if side != Side::Answered {
+        schema["not"] = json!({"pattern": "[a-z]"});
+    }
+    schema
+}
+
+fn us_date(_: &Codec, side: Side) -> Schema {
+    let order = |[year, month, day]: [&str; 3]| [month, day, year].join("/");
+    match side {
+        Side::Answered => json!({"type": "string", "pattern": "^[0-9]{2}/[0-9]{2}/[0-9]{4}$"}),
+        Side::Sent(today) => {
+            json!({"type": "string", "pattern": format!("^{}$", date_pattern(today, order))})
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 mod codec;
 mod operations;
+mod paper;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -15,8 +16,8 @@ use gateway_core::{
     Caller, Change, Error, ErrorKind, FieldError, Operation, Outcome, Place, Problem, User, View,
 };
 use gateway_dialect::{
-    Action, Answer, Decoded, Dialect, Expressed, FieldTable, Hygiene, Json, Naming, Occasion, Options,
-    Request, Route, Ruling, Site, Target, UnknownFields, Unset,
+    Action, Answer, Decoded, Description, Dialect, Expressed, FieldTable, Hygiene, Json, Naming, Occasion,
+    Options, Paper, Request, Route, Ruling, Site, Target, UnknownFields, Unset,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -26,14 +27,16 @@ use wire::{ROUTES, TABLE, wire_error};
 const JSON: &str = "application/json";
 const USER_ID: &str = "userId";
 
-/// The dialect. It has no options of its own.
+/// The dialect, with a mount's options.
 #[derive(Debug)]
-pub struct JsonPatch;
+pub struct JsonPatch {
+    etag: bool,
+}
 
 impl JsonPatch {
-    /// Reads a mount's options.
-    pub fn build(_: &mut Options<'_>) -> Arc<dyn Dialect> {
-        Arc::new(Self)
+    /// Reads `etag` (whether answers carry entity tags; not when absent).
+    pub fn build(options: &mut Options<'_>) -> Arc<dyn Dialect> {
+        Arc::new(Self { etag: options.flag("etag", false) })
     }
 }
 
@@ -77,6 +80,11 @@ impl Dialect for JsonPatch {
         None
     }
 
+    /// The original has no additional headers: only where the mount says so (decision 12).
+    fn has_entity_tags(&self) -> bool {
+        self.etag
+    }
+
     fn media_type(&self) -> &'static str {
         JSON
     }
@@ -116,6 +124,10 @@ impl Dialect for JsonPatch {
             return answer.header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
         }
         answer
+    }
+
+    fn describe(&self, paper: &Paper<'_>) -> Description {
+        paper::describe(paper)
     }
 
     fn compose(&self, fields: &[Expressed<'_>], _: &str) -> Vec<u8> {
@@ -176,7 +188,8 @@ fn refused(field: &FieldError) -> Option<(u8, String)> {
         (Place::Member(name), Problem::Unknown | Problem::ReadOnly) => {
             Some((4, format!("Property {name} cannot be updated")))
         }
-        (Place::Header(name) | Place::Parameter(name), problem) => Some((1, format!("{name}: {problem}"))),
+        (Place::Header(name), problem) => Some((1, format!("{name}: {problem}"))),
+        (Place::Parameter(name), problem) => Some((1, format!("{name}: {problem}"))),
         (Place::Attr(_) | Place::Member(_), _) => None,
     }
 }

@@ -9,7 +9,7 @@ use gateway_dialect::{Access, Day, Decoded, Json, Mode, Reading, Site, UnknownFi
 use crate::wire::TABLE;
 
 /// What an operation without a readable path is said to name: its own member.
-const PATH: &str = "path";
+pub(crate) const PATH: &str = "path";
 
 /// Reads a user to be made. A name that cannot be written goes before a value that is invalid, as
 /// in an update.

@@ -15,6 +15,7 @@ use time::macros::utc_datetime;
 
 use crate::{JsonPatch, wire::ROUTES};
 
+const DIALECT: JsonPatch = JsonPatch { etag: false };
 const NOW: Timestamp = utc_datetime!(2026-03-01 12:00);
 const REQUEST_ID: &str = "00000000-0000-4000-8000-000000000000";
 
@@ -30,7 +31,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        Self { reach: Reach::Namespace(namespace()), unknown_fields: JsonPatch.unknown_fields() }
+        Self { reach: Reach::Namespace(namespace()), unknown_fields: DIALECT.unknown_fields() }
     }
 
     fn site(&self) -> Site<'_> {
@@ -48,7 +49,7 @@ impl Bench {
         let request =
             Request { target: target(verb, path), query: None, headers: &headers, body: body.as_bytes() };
         let caller = Caller::client("demo-supplier");
-        JsonPatch.decode(&self.site(), &caller, &request).map(|decoded| (decoded.operation, decoded.unknown))
+        DIALECT.decode(&self.site(), &caller, &request).map(|decoded| (decoded.operation, decoded.unknown))
     }
 
     fn create(&self, body: &str) -> Result<User, Error> {
@@ -61,7 +62,7 @@ impl Bench {
         user.profile.apply(&changes);
         user.links = vec![Link { namespace: namespace(), external_id: external_id.unwrap() }];
         let ruling = Ruling { site: &self.site(), before: None, after: &user, changes: &changes };
-        JsonPatch.judge(&ruling)?;
+        DIALECT.judge(&ruling)?;
         Ok(user)
     }
 
@@ -73,15 +74,15 @@ impl Bench {
         if let Some(error) = deferred {
             return Err(error);
         }
-        JsonPatch.settle(user, &mut changes);
+        DIALECT.settle(user, &mut changes);
         let after = user.changed(&changes, NOW).unwrap_or_else(|| user.clone());
         let ruling = Ruling { site: &self.site(), before: Some(user), after: &after, changes: &changes };
-        JsonPatch.judge(&ruling)?;
+        DIALECT.judge(&ruling)?;
         Ok(after)
     }
 
     fn read(&self, user: &User) -> String {
-        String::from_utf8(JsonPatch.encode(&self.site(), &Outcome::Found(user)).body.to_vec()).unwrap()
+        String::from_utf8(DIALECT.encode(&self.site(), &Outcome::Found(user)).body.to_vec()).unwrap()
     }
 }
 
@@ -94,7 +95,7 @@ fn target(verb: Verb, path: &str) -> Target<'_> {
 
 fn spoken(error: &Error, verb: Verb, path: &str, external_id: Option<&str>) -> (u16, String) {
     let occasion = Occasion { request_id: REQUEST_ID, target: Some(target(verb, path)), external_id };
-    let answer = JsonPatch.render(error, &occasion);
+    let answer = DIALECT.render(error, &occasion);
     (answer.status.as_u16(), String::from_utf8(answer.body.to_vec()).unwrap())
 }
 
@@ -127,13 +128,14 @@ fn what_was_created_reads_back_in_the_order_of_the_document() {
 fn successes_are_bare_and_a_read_is_guarded() {
     let (bench, user) = (Bench::new(), jane());
     for (outcome, status) in [(Outcome::Created(&user), 201), (Outcome::Updated(&user), 200)] {
-        let answer = JsonPatch.encode(&bench.site(), &outcome);
+        let answer = DIALECT.encode(&bench.site(), &outcome);
         assert_eq!((answer.status.as_u16(), answer.hygiene), (status, Hygiene::None));
         assert!(answer.headers.is_empty() && answer.body.is_empty());
     }
-    let answer: Answer = JsonPatch.encode(&bench.site(), &Outcome::Found(&user));
+    let answer: Answer = DIALECT.encode(&bench.site(), &Outcome::Found(&user));
     assert_eq!((answer.headers.len(), answer.hygiene), (1, Hygiene::Full));
-    assert_eq!(JsonPatch.request_id_header(), None);
+    assert_eq!(DIALECT.request_id_header(), None);
+    assert!(!DIALECT.has_entity_tags() && JsonPatch { etag: true }.has_entity_tags());
 }
 
 #[test]
@@ -326,10 +328,10 @@ fn errors_that_name_a_user_and_errors_of_the_credential() {
         assert_eq!(spoken(&not_found, Verb::Get, path, None), expected);
     }
     let nowhere = Occasion { request_id: REQUEST_ID, target: None, external_id: None };
-    let answer = JsonPatch.render(&ErrorKind::MissingCredential.into(), &nowhere);
+    let answer = DIALECT.render(&ErrorKind::MissingCredential.into(), &nowhere);
     assert_eq!(&*answer.body, br#"{"message":"Unauthorized"}"#);
     assert!(answer.headers.contains(&(header::WWW_AUTHENTICATE, "Basic".parse().unwrap())));
-    let answer = JsonPatch.render(&ErrorKind::BadCredential.into(), &nowhere);
+    let answer = DIALECT.render(&ErrorKind::BadCredential.into(), &nowhere);
     assert_eq!(&*answer.body, br#"{"message":"Invalid authentication credentials"}"#);
     let digest = Error::new(ErrorKind::Malformed).message("Content-Digest does not match the body");
     let expected = (400, r#"{"message":"Content-Digest does not match the body","code":1}"#.to_owned());

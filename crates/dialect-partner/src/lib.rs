@@ -2,6 +2,7 @@
 //!
 //! The whole wire format stands in `wire.rs`; this file is its grammar.
 
+mod paper;
 mod wire;
 
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use gateway_core::{
     Problem, Profile, Status, User, check,
 };
 use gateway_dialect::{
-    Action, Answer, Decoded, Dialect, Expressed, FieldTable, Hygiene, Json, Mode, Naming, Occasion, Options,
-    Reading, Request, Route, Ruling, SECONDS, Site, json, refused_names,
+    Action, Answer, Decoded, Description, Dialect, Expressed, FieldTable, Hygiene, Json, Mode, Naming,
+    Occasion, Options, Paper, Reading, Request, Route, Ruling, SECONDS, Site, json, refused_names,
 };
 use http::{HeaderName, StatusCode};
 use serde::Serialize;
@@ -133,6 +134,10 @@ impl Dialect for Partner {
         Answer::json(status, JSON, &body).retry_after(error)
     }
 
+    fn describe(&self, paper: &Paper<'_>) -> Description {
+        paper::describe(paper, self.minimum_age)
+    }
+
     fn compose(&self, fields: &[Expressed<'_>], _: &str) -> Vec<u8> {
         let member = |one: &Expressed<'_>| {
             let name = one.field.path().1.to_owned();
@@ -155,7 +160,8 @@ fn field_error(error: &FieldError) -> WireFieldError {
         Place::Attr(attr) => {
             (TABLE.wire(*attr).unwrap_or_default().trim_start_matches('/').to_owned(), Some(*attr))
         }
-        Place::Header(name) | Place::Parameter(name) => ((*name).to_owned(), None),
+        Place::Header(name) => ((*name).to_owned(), None),
+        Place::Parameter(name) => (name.clone().into_owned(), None),
         Place::Member(name) => (name.clone(), None),
     };
     WireFieldError { field, message: wire_problem(attr, error.problem) }
@@ -254,10 +260,14 @@ impl Partner {
             Some(gateway_core::Value::Date(birth))
                 if !check::is_of_age(birth, years, ruling.site.today()) =>
             {
-                let message = format!("User must be at least {years} years old");
-                Err(Error::new(ErrorKind::RuleViolated).message(message).cause("minimum_age"))
+                Err(too_young(years))
             }
             _ => Ok(()),
         }
     }
+}
+
+fn too_young(years: u8) -> Error {
+    let message = format!("User must be at least {years} years old");
+    Error::new(ErrorKind::RuleViolated).message(message).cause("minimum_age")
 }

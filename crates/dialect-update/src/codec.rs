@@ -3,49 +3,50 @@
 
 use std::borrow::Cow;
 
+use crate::forms;
 use gateway_core::{Point, Problem, Suspension, Timestamp, Value, check};
-use gateway_dialect::{Codec, Day, Json, URL, json, read_nothing, text, write_text};
+use gateway_dialect::{
+    Codec, Day, Json, LINES, URL, milliseconds, object, read_degrees, read_nothing, text, write_degrees,
+    write_text,
+};
 use time::{
     Date, PrimitiveDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description,
 };
 
-/// The most bytes of a document, as compact JSON (decision 29).
-const DOCUMENT_MAX_BYTES: u32 = 10_240;
-/// The furthest east, west, north and south; the seed's own example has latitude -118.25 (decision 23).
-const DEGREES: std::ops::RangeInclusive<f64> = -180.0..=180.0;
-
 /// Sanitised (decision 26).
 pub(crate) const USERNAME: Codec =
-    Codec::new("username", "characters of `[a-zA-Z0-9._]`; others are deleted", read_username, write_text);
+    Codec::new("username", "characters of `[a-zA-Z0-9._]`; others are deleted", read_username, write_text)
+        .described(forms::username);
 /// Sanitised, and in lower case, also where it is stored otherwise.
 pub(crate) const LOWER_USERNAME: Codec =
-    Codec::new("lower-username", "as `username`, in lower case", read_lower_username, write_lower);
+    Codec::new("lower-username", "as `username`, in lower case", read_lower_username, write_lower)
+        .described(forms::username);
 /// One line, trimmed, also where it is stored otherwise; `""` is a value (decision 28).
-pub(crate) const NAME: Codec = Codec::new("trimmed", "text", read_name, write_trimmed).chars(0, 255);
+pub(crate) const NAME: Codec =
+    Codec::new("trimmed", "text", read_name, write_trimmed).chars(0, 255).described(forms::name);
 /// Some lines; `""` is a value.
-pub(crate) const BIO: Codec = Codec::new("lines", "text", read_bio, write_text).chars(0, 300);
+pub(crate) const BIO: Codec = LINES.chars(0, 300);
 /// An absolute http(s) URL, or `""`.
-pub(crate) const AVATAR: Codec = Codec::new("avatar", "http(s) URL or `\"\"`", read_avatar, write_text);
+pub(crate) const AVATAR: Codec =
+    Codec::new("avatar", "http(s) URL or `\"\"`", read_avatar, write_text).described(forms::avatar);
 /// A birth date with a time of day.
 pub(crate) const BIRTH_INSTANT: Codec =
-    Codec::new("birth-instant", "ISO 8601 date or instant", read_birth_instant, write_instant);
+    Codec::new("birth-instant", "ISO 8601 date or instant", read_birth_instant, write_instant)
+        .described(forms::birth_instant);
 /// `{longitude, latitude}` or a GeoJSON Point in, a Point out.
 pub(crate) const LOCATION: Codec =
-    Codec::new("location", "`{longitude, latitude}`, degrees within ±180", read_location, write_location);
-/// A JSON object, kept as it is.
-pub(crate) const DOCUMENT: Codec =
-    Codec::new("document", "object of at most 10,240 bytes", read_document, write_document);
+    Codec::new("location", "`{longitude, latitude}`, degrees within ±180", read_location, write_location)
+        .described(forms::location);
 /// Only written.
 pub(crate) const SUSPENSIONS: Codec =
-    Codec::new("suspensions", "array of `{reason, startDate, endDate}`", read_nothing, write_suspensions);
+    Codec::new("suspensions", "array of `{reason, startDate, endDate}`", read_nothing, write_suspensions)
+        .described(forms::suspensions);
 
 const DATE: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
 const LOCAL: &[BorrowedFormatItem<'_>] = format_description!(
     "[year]-[month]-[day]T[hour]:[minute][optional [:[second][optional [.[subsecond]]]]]"
 );
 const OFFSET: &[BorrowedFormatItem<'_>] = format_description!("[offset_hour sign:mandatory]:[offset_minute]");
-const MILLISECONDS: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 fn read_username(codec: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
     let name = check::sanitized_username(text(json)?)?;
@@ -77,16 +78,6 @@ fn write_trimmed<'a>(value: &Value<'a>) -> Json<'a> {
         Value::Text(Cow::Owned(name)) => Json::Text(name.trim().to_owned().into()),
         _ => Json::Null,
     }
-}
-
-fn read_bio(codec: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    let bio = text(json)?;
-    check::length(bio, codec.min, codec.max)?;
-    let one_line = bio.replace(['\n', '\r', '\t'], " ");
-    if !one_line.trim().is_empty() {
-        check::printable(&one_line)?;
-    }
-    Ok(Value::text(bio))
 }
 
 fn read_avatar(_: &Codec, json: &Json<'_>, today: Day) -> Result<Value<'static>, Problem> {
@@ -126,21 +117,13 @@ fn write_instant<'a>(value: &Value<'a>) -> Json<'a> {
     }
 }
 
-fn milliseconds(instant: Timestamp) -> Json<'static> {
-    Json::Text(instant.format(MILLISECONDS).unwrap_or_default().into())
-}
-
 /// What we answer is taken too, so that it can be sent back (decision 5).
 fn read_location(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    let degrees = |json: Option<&Json<'_>>| match json {
-        Some(Json::Number(number)) => number.as_f64().filter(|degrees| DEGREES.contains(degrees)),
-        _ => None,
-    };
     let (longitude, latitude) = match (json.get("type").and_then(Json::as_text), json.get("coordinates")) {
         (Some("Point"), Some(Json::Array(pair))) if pair.len() == 2 => (pair.first(), pair.get(1)),
         _ => (json.get("longitude"), json.get("latitude")),
     };
-    match (degrees(longitude), degrees(latitude)) {
+    match (read_degrees(longitude), read_degrees(latitude)) {
         (Some(longitude), Some(latitude)) => Ok(Value::Point(Point { longitude, latitude })),
         _ => Err(Problem::Coordinates),
     }
@@ -148,7 +131,7 @@ fn read_location(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, P
 
 fn write_location<'a>(value: &Value<'a>) -> Json<'a> {
     let Value::Point(Point { longitude, latitude }) = value else { return Json::Null };
-    let coordinates = Json::Array(vec![number(*longitude), number(*latitude)]);
+    let coordinates = Json::Array(vec![write_degrees(*longitude), write_degrees(*latitude)]);
     object([("type", Json::Text("Point".into())), ("coordinates", coordinates)])
 }
 
@@ -159,32 +142,6 @@ pub(crate) fn sent_location(point: &Json<'_>) -> Json<'static> {
             let degrees = |at: usize| pair.get(at).cloned().unwrap_or(Json::Null).into_owned();
             object([("longitude", degrees(0)), ("latitude", degrees(1))])
         }
-        _ => Json::Null,
-    }
-}
-
-/// As JavaScript writes it: 34, not 34.0.
-#[allow(clippy::cast_possible_truncation, reason = "a whole number of degrees within ±180")]
-fn number(degrees: f64) -> Json<'static> {
-    if degrees.fract() == 0.0 && DEGREES.contains(&degrees) {
-        return Json::Number((degrees as i64).into());
-    }
-    serde_json::Number::from_f64(degrees).map_or(Json::Null, Json::Number)
-}
-
-fn read_document(_: &Codec, json: &Json<'_>, _: Day) -> Result<Value<'static>, Problem> {
-    if json.members().is_none() {
-        return Err(Problem::NotObject);
-    }
-    let too_large = Problem::Bytes { max: DOCUMENT_MAX_BYTES };
-    let compact = serde_json::to_string(json).unwrap_or_default();
-    let fits = u32::try_from(compact.len()).is_ok_and(|bytes| bytes <= DOCUMENT_MAX_BYTES);
-    if fits { Ok(Value::Document(compact.into())) } else { Err(too_large) }
-}
-
-fn write_document<'a>(value: &Value<'a>) -> Json<'a> {
-    match value {
-        Value::Document(text) => json::parse(text.as_bytes()).map_or(Json::Null, Json::into_owned),
         _ => Json::Null,
     }
 }
@@ -201,13 +158,10 @@ fn write_suspensions<'a>(value: &Value<'a>) -> Json<'a> {
     }
 }
 
-fn object<const N: usize>(members: [(&'static str, Json<'static>); N]) -> Json<'static> {
-    Json::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gateway_dialect::{DOCUMENT, json};
     use proptest::prelude::*;
     use time::macros::{date, utc_datetime};
 

@@ -3,6 +3,8 @@
 //! The whole wire format stands in `wire.rs`; this file is its grammar.
 
 mod codec;
+mod forms;
+mod paper;
 mod query;
 #[cfg(test)]
 mod tests;
@@ -15,8 +17,8 @@ use gateway_core::{
     Outcome, Place, Problem, Reach, Status, User, Value, View,
 };
 use gateway_dialect::{
-    Access, Action, Answer, Decoded, Dialect, Expressed, Field, FieldTable, Hygiene, Json, Mode, Naming,
-    Occasion, Options, Reading, Request, Route, Site, Target, json, refused_names,
+    Access, Action, Answer, Decoded, Description, Dialect, Expressed, Field, FieldTable, Hygiene, Json, Mode,
+    Naming, Occasion, Options, Paper, Reading, Request, Route, Site, Target, json, refused_names,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -178,6 +180,10 @@ impl Dialect for Update {
         }
     }
 
+    fn describe(&self, paper: &Paper<'_>) -> Description {
+        paper::describe(paper, self.table)
+    }
+
     fn compose(&self, fields: &[Expressed<'_>], _: &str) -> Vec<u8> {
         let member = |one: &Expressed<'_>| {
             let value = match &one.value {
@@ -331,7 +337,7 @@ fn sound(reading: Reading) -> Result<Reading, Error> {
 }
 
 fn bad_parameter(name: &'static str) -> Error {
-    Error::invalid(vec![FieldError { place: Place::Parameter(name), problem: Problem::Required }])
+    Error::invalid(vec![FieldError { place: Place::Parameter(name.into()), problem: Problem::Required }])
 }
 
 /// The details are a constant: what really happened is for the log.

@@ -3,14 +3,12 @@
 use gateway_core::{Attr, ErrorKind};
 use gateway_dialect::{
     Access::{Kept, Optional, ReadOnly, WriteOnly},
-    Action, Clear, Codec, EXTERNAL_ID, Field, FieldTable, ReadOnly as OnReadOnly, Route,
+    Action, Clear, Codec, DOCUMENT, EXTERNAL_ID, Field, FieldTable, ReadOnly as OnReadOnly, Route,
     Verb::{Get, Patch},
     field, route,
 };
 
-use crate::codec::{
-    AVATAR, BIO, BIRTH_INSTANT, DOCUMENT, LOCATION, LOWER_USERNAME, NAME, SUSPENSIONS, USERNAME,
-};
+use crate::codec::{AVATAR, BIO, BIRTH_INSTANT, LOCATION, LOWER_USERNAME, NAME, SUSPENSIONS, USERNAME};
 
 /// The literal routes come first, so that no user is called `suggestions` here (B.2).
 pub(crate) const ROUTES: &[Route] = &[

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 use zeroize::Zeroizing;
 
 use crate::{
-    Authenticator, ClientOptions, Presented, Verdict,
+    Authenticator, ClientOptions, Manner, Presented, Verdict,
     argon::{Checks, Hashed},
     credential::{
         Digested, NoCredential, SECRETS, any_is, authorization, digest, digests, has_one_of, secrets,
@@ -134,6 +134,10 @@ impl Authenticator for Basic {
             Ok(credential) => self.identify(&credential, now),
             Err(missing) => Verdict::Ready(Err(missing)),
         }
+    }
+
+    fn manner(&self) -> Manner {
+        Manner::Basic
     }
 
     fn sign(&self, client: &str, _: &Presented<'_>, _: Timestamp) -> Option<Vec<(HeaderName, String)>> {

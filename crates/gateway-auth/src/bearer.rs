@@ -8,7 +8,7 @@ use gateway_dialect::{Options, Secret, json};
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
 use crate::{
-    Authenticator, ClientOptions, Identified, Outside, Presented, Verdict,
+    Authenticator, ClientOptions, Identified, Manner, Outside, Presented, Verdict,
     claims::{Demands, Terms},
     credential::{
         Digested, NoCredential, authorization, digest, digests, has_one_of, is_token, secrets, text,
@@ -342,6 +342,12 @@ impl Authenticator for Bearer {
 
     fn outside(&self) -> Option<&Outside> {
         Some(&self.outside)
+    }
+
+    fn manner(&self) -> Manner {
+        let is_jwt = self.opaque.is_empty() && self.outside.introspector.is_none();
+        let needs_linked_identity = self.demands.linked_identity_claim.is_some();
+        Manner::Bearer { format: is_jwt.then_some("JWT"), needs_linked_identity }
     }
 
     fn sign(&self, client: &str, _: &Presented<'_>, now: Timestamp) -> Option<Vec<(HeaderName, String)>> {

@@ -121,6 +121,9 @@ pub trait Authenticator: Send + Sync {
         None
     }
 
+    /// How a client proves who it is, for documents.
+    fn manner(&self) -> Manner;
+
     /// The headers with which a client would send this request; `None` for an unknown client.
     fn sign(
         &self,
@@ -128,6 +131,22 @@ pub trait Authenticator: Send + Sync {
         request: &Presented<'_>,
         now: Timestamp,
     ) -> Option<Vec<(HeaderName, String)>>;
+}
+
+/// How a client proves who it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Manner {
+    /// By these headers together, each with what it holds.
+    Headers(&'static [(&'static str, &'static str)]),
+    /// By a bearer token (RFC 6750).
+    Bearer {
+        /// `JWT`, where every token is one.
+        format: Option<&'static str>,
+        /// True where a token must say that there is a linked identity (decision 35).
+        needs_linked_identity: bool,
+    },
+    /// By a name and a password (RFC 7617).
+    Basic,
 }
 
 /// A client in the configuration: its name, and its settings still to be read.

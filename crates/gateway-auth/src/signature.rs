@@ -12,7 +12,7 @@ use subtle::Choice;
 use time::{Duration, format_description::well_known::Rfc3339};
 
 use crate::{
-    Authenticator, ClientOptions, Presented, Verdict,
+    Authenticator, ClientOptions, Manner, Presented, Verdict,
     credential::{Digested, Keyed, SECRETS, any_is, digest, macs, refuse_short, sha256, single},
     rfc3339,
 };
@@ -108,6 +108,18 @@ impl Authenticator for SignedRequests {
             missing.unwrap_or_else(|| Error::new(ErrorKind::BadCredential).cause(cause))
         });
         Verdict::Ready(verified.map(|client| client.caller.clone()))
+    }
+
+    fn manner(&self) -> Manner {
+        Manner::Headers(&[
+            ("X-Api-Key", "The client's key."),
+            ("X-Request-Timestamp", "The time of the request: RFC 3339, for example 2026-03-13T12:00:00Z."),
+            (
+                "X-Request-Signature",
+                "HMAC-SHA256 by the client's secret, in hex, of method, target, timestamp and body, with a \
+                 line feed between each.",
+            ),
+        ])
     }
 
     fn proof(&self, headers: &HeaderMap) -> Option<Vec<u8>> {

@@ -4,6 +4,7 @@ mod bare;
 mod drive;
 mod load;
 mod peers;
+mod people;
 mod process;
 mod request;
 mod syscalls;
@@ -31,6 +32,8 @@ enum Role {
     /// Is the bare server (the bench starts it by itself)
     #[command(hide = true)]
     Bare(bare::Sizes),
+    /// Writes made-up users to stdout, for `interlingua import`
+    People(people::People),
 }
 
 /// What to measure.
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.role {
         Some(Role::Bare(sizes)) => bare::run(sizes).map(|()| true),
+        Some(Role::People(people)) => people::write(people).map(|()| true),
         None => drive::run(&cli.plan),
     };
     match done {

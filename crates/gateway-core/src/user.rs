@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::{Attr, Change, ExternalId, Link, Namespace, Profile, Timestamp, UserId, Value};
 
 /// The standing of an account. Suspension is not a standing: it comes and goes by date.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub enum Status {
     /// Created by a partner, compliance not yet done (decision 15).

@@ -4,7 +4,10 @@
 use gateway_core::{Date, ExternalId, Problem, UserId, Value, check};
 use time::{format_description::BorrowedFormatItem, macros::format_description};
 
-use crate::Json;
+use crate::{
+    Json, Schema,
+    schema::{self, Side},
+};
 
 /// The day of the request, UTC: what "in the future" means.
 pub type Day = Date;
@@ -14,6 +17,7 @@ pub type DateForm = &'static [BorrowedFormatItem<'static>];
 
 type Read = fn(&Codec, &Json<'_>, Day) -> Result<Value<'static>, Problem>;
 type Write = for<'a> fn(&Value<'a>) -> Json<'a>;
+type Describe = fn(&Codec, Side) -> Schema;
 
 /// A spelling, with its bounds.
 #[derive(Clone, Copy, Debug)]
@@ -30,13 +34,20 @@ pub struct Codec {
     pub is_free_text: bool,
     read: Read,
     write: Write,
+    describe: Describe,
 }
 
 impl Codec {
     /// A codec of a dialect's own.
     #[must_use]
     pub const fn new(name: &'static str, form: &'static str, read: Read, write: Write) -> Self {
-        Self { name, form, min: 1, max: 255, is_free_text: false, read, write }
+        Self { name, form, min: 1, max: 255, is_free_text: false, read, write, describe: schema::text }
+    }
+
+    /// The same, with a schema; without one it is text within its bounds.
+    #[must_use]
+    pub const fn described(self, describe: Describe) -> Self {
+        Self { describe, ..self }
     }
 
     /// The same, as free text.
@@ -64,37 +75,56 @@ impl Codec {
     pub fn write<'a>(&self, value: &Value<'a>) -> Json<'a> {
         (self.write)(value)
     }
+
+    /// What it takes or writes, as JSON Schema.
+    #[must_use]
+    pub fn schema(&self, side: Side) -> Schema {
+        (self.describe)(self, side)
+    }
 }
 
 /// Printable text on one line.
-pub const TEXT: Codec = Codec::new("text", "text", read_text, write_text).free_text();
+pub const TEXT: Codec =
+    Codec::new("text", "text", read_text, write_text).free_text().described(schema::printable);
 /// An absolute http(s) URL.
-pub const URL: Codec = Codec::new("url", "http(s) URL", read_url, write_text).chars(1, 2_048);
+pub const URL: Codec =
+    Codec::new("url", "http(s) URL", read_url, write_text).chars(1, 2_048).described(schema::url);
 /// A BCP 47 language tag.
-pub const LOCALE: Codec = Codec::new("locale", "BCP 47 tag", read_locale, write_text).chars(2, 35);
+pub const LOCALE: Codec =
+    Codec::new("locale", "BCP 47 tag", read_locale, write_text).chars(2, 35).described(schema::locale);
 /// A name of the tz database.
-pub const TIME_ZONE: Codec =
-    Codec::new("time-zone", "tz database name", read_time_zone, write_text).chars(1, 64);
+pub const TIME_ZONE: Codec = Codec::new("time-zone", "tz database name", read_time_zone, write_text)
+    .chars(1, 64)
+    .described(schema::time_zone);
 /// An e-mail address.
-pub const EMAIL: Codec = Codec::new("email", "e-mail address", read_email, write_text).chars(3, 254);
+pub const EMAIL: Codec =
+    Codec::new("email", "e-mail address", read_email, write_text).chars(3, 254).described(schema::email);
 /// An ISO 3166-1 alpha-2 code, in either case; upper in the store.
-pub const COUNTRY: Codec =
-    Codec::new("country", "ISO 3166-1 alpha-2 code", read_country, write_text).chars(2, 2);
+pub const COUNTRY: Codec = Codec::new("country", "ISO 3166-1 alpha-2 code", read_country, write_text)
+    .chars(2, 2)
+    .described(schema::country);
 /// A postal code; a Canadian one gets its space.
 pub const CANADIAN_OR_OTHER_POSTAL_CODE: Codec =
-    Codec::new("postal-code", "postal code", read_postal_code, write_text).chars(1, 20);
+    Codec::new("postal-code", "postal code", read_postal_code, write_text)
+        .chars(1, 20)
+        .described(schema::printable);
 /// A birth date, `YYYY-MM-DD`.
-pub const ISO_DATE: Codec =
-    Codec::new("iso-date", "date, `YYYY-MM-DD`", read_iso_date, write_iso_date).chars(10, 10);
+pub const ISO_DATE: Codec = Codec::new("iso-date", "date, `YYYY-MM-DD`", read_iso_date, write_iso_date)
+    .chars(10, 10)
+    .described(schema::iso_date);
 /// `true` or `false`.
-pub const FLAG: Codec = Codec::new("flag", "`true` or `false`", read_flag, write_flag);
+pub const FLAG: Codec =
+    Codec::new("flag", "`true` or `false`", read_flag, write_flag).described(schema::flag);
 /// An external id (decision 3).
-pub const EXTERNAL_ID: Codec = Codec::new("external-id", "id", read_external_id, write_text).chars(1, 128);
+pub const EXTERNAL_ID: Codec = Codec::new("external-id", "id", read_external_id, write_text)
+    .chars(1, 128)
+    .described(schema::external_id);
 /// A canonical id: a UUID in lower case.
-pub const ID: Codec = Codec::new("id", "UUID", read_id, write_text).chars(36, 36);
+pub const ID: Codec = Codec::new("id", "UUID", read_id, write_text).chars(36, 36).described(schema::uuid);
 /// An instant, whole seconds, UTC: `2026-03-14T15:45:00Z`. Only written.
 pub const SECONDS: Codec =
-    Codec::new("seconds", "instant, `YYYY-MM-DDThh:mm:ssZ`", read_nothing, write_seconds);
+    Codec::new("seconds", "instant, `YYYY-MM-DDThh:mm:ssZ`", read_nothing, write_seconds)
+        .described(schema::instant);
 
 const DATE_FORM: DateForm = format_description!("[year]-[month]-[day]");
 const SECONDS_FORM: &[BorrowedFormatItem<'_>] =

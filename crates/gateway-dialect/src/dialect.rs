@@ -8,7 +8,7 @@ use gateway_core::{
 };
 use http::{HeaderMap, HeaderName};
 
-use crate::{Answer, Day, Expressed, FieldTable, Route, Target, json_body};
+use crate::{Answer, Day, Description, Expressed, FieldTable, Paper, Route, Target, json_body};
 
 /// What unknown members in a body do (decision 8).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -151,6 +151,11 @@ pub trait Dialect: Send + Sync {
         false
     }
 
+    /// True where `Prefer: return=minimal` takes the body from the answer to a write (RFC 7240).
+    fn heeds_preferences(&self) -> bool {
+        false
+    }
+
     /// What an Idempotency-Key may be.
     fn key_form(&self) -> KeyForm {
         KeyForm::Uuid
@@ -239,6 +244,9 @@ pub trait Dialect: Send + Sync {
 
     /// Renders an error. Cannot fail.
     fn render(&self, error: &Error, occasion: &Occasion<'_>) -> Answer;
+
+    /// What a route takes and answers, for the documents: the envelopes, and the errors of its own.
+    fn describe(&self, paper: &Paper<'_>) -> Description;
 
     /// The body of an update that says this, for a user of this name.
     fn compose(&self, fields: &[Expressed<'_>], user: &str) -> Vec<u8>;

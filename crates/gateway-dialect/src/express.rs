@@ -30,14 +30,15 @@ impl FieldTable {
         let mut profile = Profile::default();
         profile.apply(changes);
         let mut expression = Expression::default();
-        let writable = |row: &&Field| !matches!(row.access, Access::ReadOnly | Access::CreateOnly);
+        let writable =
+            |row: &&Field| !matches!(row.access, Access::ReadOnly | Access::CreateOnly | Access::Initial);
         for field in self.rows().iter().filter(writable) {
             let mut of_group =
                 changes.iter().filter(|change| change.attr.group() == field.attr.group()).peekable();
             if of_group.peek().is_none() {
                 continue;
             }
-            if is_more_than_said(field.attr, changes) {
+            if self.is_more_than_said(field.attr, changes) {
                 continue;
             }
             let written = profile.get(field.attr).map(|value| field.codec.write(&value).into_owned());
@@ -53,12 +54,20 @@ impl FieldTable {
         expression.lost.dedup();
         expression
     }
-}
 
-/// True for a line of an address of which only one part is given: the other part would be lost.
-fn is_more_than_said(attr: Attr, changes: &[Change]) -> bool {
-    let gives = |attr| changes.iter().any(|change| change.attr == attr);
-    attr == Attr::AddressLine1 && !gives(attr) && !(gives(Attr::Street) && gives(Attr::HouseNumber))
+    /// True for a line of an address of which only one part is given, since the other part would be lost,
+    /// and for that other part. A vocabulary with both forms says the one that is given.
+    fn is_more_than_said(&self, attr: Attr, changes: &[Change]) -> bool {
+        let gives = |attr| changes.iter().any(|change| change.attr == attr);
+        let knows = |attr| self.wire(attr).is_some();
+        match attr {
+            Attr::AddressLine1 if gives(attr) => false,
+            Attr::AddressLine1 => knows(Attr::Street) || !(gives(Attr::Street) && gives(Attr::HouseNumber)),
+            Attr::Street | Attr::HouseNumber if gives(Attr::AddressLine1) => knows(Attr::AddressLine1),
+            Attr::Street | Attr::HouseNumber => !gives(attr),
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -89,6 +98,28 @@ mod tests {
             .collect();
         assert_eq!(said, [(Attr::AddressLine1, Some("Am Ring 7")), (Attr::City, None)]);
         assert_eq!(expression.lost, [Attr::Bio]);
+        const PARTS: &[Field] = &[
+            field("/street", Attr::Street, TEXT, Access::Optional),
+            field("/number", Attr::HouseNumber, TEXT, Access::Optional),
+        ];
+        static HALVES: FieldTable = FieldTable::new(PARTS, Clear::Null, ReadOnly::Refuse);
+        let cleared = |changes: &[Change]| {
+            HALVES.express(changes).fields.iter().map(|one| one.field.attr).collect::<Vec<_>>()
+        };
+        assert_eq!(cleared(&[Change::clear(Attr::Street)]), [Attr::Street]);
+        // One that knows both forms says what is given, once.
+        let both = [ROWS[0].clone(), PARTS[0].clone(), PARTS[1].clone()].to_vec();
+        let both = FieldTable::build(both, Clear::Null, ReadOnly::Refuse).unwrap();
+        let said = |changes: &[Change]| {
+            both.express(changes).fields.iter().map(|one| one.field.attr).collect::<Vec<_>>()
+        };
+        let number = Change::set(Attr::HouseNumber, Value::text("18"));
+        assert_eq!(said(&[Change::clear(Attr::Street), number.clone()]), [Attr::HouseNumber]);
+        assert_eq!(
+            said(&[Change::set(Attr::AddressLine1, Value::text("Ring 18")), number]),
+            [Attr::AddressLine1]
+        );
+        assert_eq!(cleared(&[Change::clear(Attr::AddressLine1)]), [Attr::Street, Attr::HouseNumber]);
         assert_eq!(LINES.express(&[Change::clear(Attr::AddressLine1)]).lost, [Attr::AddressLine1]);
         // Half a line, and a town that the other side would refuse.
         for lost in [

@@ -17,6 +17,8 @@ pub enum Access {
     Kept,
     /// Must be given on create, and never again.
     CreateOnly,
+    /// May be given on create, and never again.
+    Initial,
     /// Answered, not written.
     ReadOnly,
     /// May be given, but not cleared; never answered.

@@ -5,14 +5,18 @@
 
 mod answer;
 mod codec;
+mod common;
 mod dialect;
 mod express;
 mod field;
 pub mod json;
 mod media;
 mod options;
+mod paper;
 mod route;
+pub mod schema;
 mod table;
+mod vocabulary;
 
 pub use answer::{Answer, Hygiene};
 pub use codec::{
@@ -20,13 +24,17 @@ pub use codec::{
     LOCALE, SECONDS, TEXT, TIME_ZONE, URL, read_birth_date, read_checked, read_nothing, text, write_date,
     write_text,
 };
+pub use common::{DOCUMENT, FREE_TEXT, GENDER, LINES, milliseconds, object, read_degrees, write_degrees};
 pub use dialect::{
     Decoded, Dialect, KeyForm, Naming, Occasion, Request, Ruling, Site, UnknownFields, refused_names,
 };
 pub use express::{Expressed, Expression};
 pub use field::{Access, Clear, Field, Mode, ReadOnly, Unset, field};
 pub use json::Json;
-pub use media::json_body;
+pub use media::{json_body, one_of};
 pub use options::{Entry, OptionProblem, OptionValue, Options, Secret, SecretSource, Span, closest};
+pub use paper::{Body, Description, Named, Paper, Parameter, bad, filled};
 pub use route::{Action, Resolution, Route, Target, Verb, allow, decode_segment, resolve, route};
+pub use schema::{Schema, Side};
 pub use table::{FieldTable, Reading, TableError};
+pub use vocabulary::value_of;

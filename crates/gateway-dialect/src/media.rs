@@ -9,6 +9,19 @@ use http::{HeaderMap, header};
 /// # Errors
 /// [`ErrorKind::UnsupportedMediaType`].
 pub fn json_body(headers: &HeaderMap) -> Result<(), Error> {
+    one_of(headers, &["application/json"], "Content-Type must be application/json").map(|_| ())
+}
+
+/// The one of some media types that a body has, with no charset but UTF-8, and no content coding but
+/// `identity`; none without a Content-Type.
+///
+/// # Errors
+/// [`ErrorKind::UnsupportedMediaType`], with a sentence for another type.
+pub fn one_of<'t>(
+    headers: &HeaderMap,
+    types: &[&'t str],
+    sentence: &'static str,
+) -> Result<Option<&'t str>, Error> {
     let refused = |message| Err(Error::new(ErrorKind::UnsupportedMediaType).message(message));
     let coded = headers
         .get_all(header::CONTENT_ENCODING)
@@ -17,21 +30,21 @@ pub fn json_body(headers: &HeaderMap) -> Result<(), Error> {
     if coded {
         return refused("Content-Encoding is not supported");
     }
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    match (types.next(), types.next()) {
-        (None, _) => Ok(()),
-        (Some(one), None) if one.to_str().is_ok_and(is_json) => Ok(()),
-        _ => refused("Content-Type must be application/json"),
-    }
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let (first, second) = (values.next(), values.next());
+    let Some(first) = first else { return Ok(None) };
+    let named = first.to_str().ok().filter(|_| second.is_none()).and_then(|value| named(value, types));
+    if named.is_some() { Ok(named) } else { refused(sentence) }
 }
 
-fn is_json(value: &str) -> bool {
+fn named<'t>(value: &str, types: &[&'t str]) -> Option<&'t str> {
     let mut parts = value.split(';').map(str::trim);
-    let essence = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
-    essence
-        && parts.all(|parameter| {
-            parameter.split_once('=').is_some_and(|(name, value)| is_utf8_or_no_charset(name, value))
-        })
+    let essence = parts.next()?;
+    let known = types.iter().copied().find(|one| essence.eq_ignore_ascii_case(one))?;
+    let plain = parts.all(|parameter| {
+        parameter.split_once('=').is_some_and(|(name, value)| is_utf8_or_no_charset(name, value))
+    });
+    plain.then_some(known)
 }
 
 fn is_utf8_or_no_charset(name: &str, value: &str) -> bool {

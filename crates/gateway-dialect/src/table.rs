@@ -110,6 +110,18 @@ impl FieldTable {
         &self.rows
     }
 
+    /// What spells "clear".
+    #[must_use]
+    pub const fn clear(&self) -> Clear {
+        self.clear
+    }
+
+    /// What a read-only name does.
+    #[must_use]
+    pub const fn read_only(&self) -> ReadOnly {
+        self.read_only
+    }
+
     /// The row at a wire path.
     #[must_use]
     pub fn row(&self, wire: &str) -> Option<&Field> {
@@ -172,7 +184,9 @@ impl FieldTable {
         today: Day,
     ) -> Result<Change, Problem> {
         match (row.access, mode) {
-            (Access::ReadOnly, _) | (Access::CreateOnly, Mode::Update) => Err(Problem::ReadOnly),
+            (Access::ReadOnly, _) | (Access::CreateOnly | Access::Initial, Mode::Update) => {
+                Err(Problem::ReadOnly)
+            }
             (Access::Optional, _) if self.clear.is_spelt(json, &row.codec) => Ok(Change::clear(row.attr)),
             _ if *json == Json::Null => Err(Problem::NotClearable),
             _ => row.codec.read(json, today).map(|value| Change::set(row.attr, value)),
@@ -234,6 +248,7 @@ impl FieldTable {
                 Access::Optional => "optional, can be cleared",
                 Access::Kept => "optional",
                 Access::CreateOnly => "on create only",
+                Access::Initial => "on create only, optional",
                 Access::ReadOnly => "read-only",
                 Access::WriteOnly => "write-only",
             };

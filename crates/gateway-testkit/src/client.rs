@@ -32,7 +32,7 @@ pub struct RawResponse {
 }
 
 /// Every header that an answer of a mount may have (decision 11, and what decisions name).
-const ALLOWED: [&str; 22] = [
+const ALLOWED: [&str; 23] = [
     "date",
     "content-length",
     "content-type",
@@ -46,6 +46,7 @@ const ALLOWED: [&str; 22] = [
     "www-authenticate",
     "location",
     "vary",
+    "accept-patch",
     "access-control-allow-origin",
     "access-control-allow-credentials",
     "access-control-allow-methods",

@@ -128,6 +128,44 @@ async fn ignoring_the_namespace_of_a_list_is_caught() {
 }
 
 #[tokio::test]
+async fn ignoring_the_status_of_a_list_is_caught() {
+    let facts =
+        ["an_empty_selection_lists_nobody", "a_selection_lists_its_own_only", "a_user_has_one_status"];
+    assert_caught(Flaw::IgnoresTheStatusOfAList, &facts).await;
+}
+
+#[tokio::test]
+async fn selecting_texts_as_they_are_written_is_caught() {
+    assert_caught(
+        Flaw::SelectsTextsAsTheyAreWritten,
+        &["a_text_is_selected_folded", "a_new_case_moves_nobody"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn keeping_who_left_a_selection_is_caught() {
+    let facts = ["an_update_moves_a_user", "a_user_has_one_status", "past_suspensions_count"];
+    assert_caught(Flaw::KeepsWhoLeftASelection, &facts).await;
+}
+
+#[tokio::test]
+async fn repeating_the_last_of_a_page_is_caught() {
+    let facts = [
+        "a_page_starts_after_an_id",
+        "a_selection_starts_after_an_id",
+        "pages_of_a_selection_cover_all_once",
+        "who_stays_is_on_one_page",
+    ];
+    assert_caught(Flaw::RepeatsTheLastOfAPage, &facts).await;
+}
+
+#[tokio::test]
+async fn overlooking_past_suspensions_is_caught() {
+    assert_caught(Flaw::OverlooksPastSuspensions, &["past_suspensions_count"]).await;
+}
+
+#[tokio::test]
 async fn keeping_answers_of_deleted_users_is_caught() {
     let facts = ["a_deletion_takes_the_answers", "a_deletion_takes_every_answer"];
     assert_caught(Flaw::KeepsAnswersOfDeletedUsers, &facts).await;

@@ -1,4 +1,4 @@
-//! The admin listener: `/livez`, `/readyz`, `/metrics`.
+//! The admin listener: `/livez`, `/readyz`, `/metrics`, and the documents under `/openapi`.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -15,6 +15,8 @@ pub struct Admin {
     pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// The metrics, as text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// What is under `/openapi`, by the whole path.
+    pub documents: Arc<dyn Fn(&str) -> Option<Response<Full<Bytes>>> + Send + Sync>,
 }
 
 impl Respond for Admin {
@@ -42,7 +44,9 @@ impl Admin {
                 response.headers_mut().insert(header::CONTENT_TYPE, exposition);
                 response
             }
-            _ => text(StatusCode::NOT_FOUND, "not found: try /livez, /readyz or /metrics\n"),
+            path => (self.documents)(path).unwrap_or_else(|| {
+                text(StatusCode::NOT_FOUND, "not found: try /livez, /readyz, /metrics or /openapi\n")
+            }),
         }
     }
 }
@@ -66,6 +70,7 @@ mod tests {
         let admin = |ready: Result<(), &'static str>| Admin {
             ready: Arc::new(move || ready.map_err(str::to_owned)),
             metrics: Arc::new(|| "m 1\n".into()),
+            documents: Arc::new(|path| (path == "/openapi").then(|| text(StatusCode::OK, "none"))),
         };
         let status = |admin: Admin, method, path| admin.answer(&method, path).status().as_u16();
         assert_eq!(status(admin(Ok(())), Method::GET, "/livez"), 200);
@@ -74,6 +79,8 @@ mod tests {
         assert_eq!(status(admin(Err("draining")), Method::GET, "/readyz"), 503);
         assert_eq!(status(admin(Ok(())), Method::HEAD, "/metrics"), 200);
         assert_eq!(status(admin(Ok(())), Method::GET, "/"), 404);
+        assert_eq!(status(admin(Ok(())), Method::GET, "/openapi"), 200);
+        assert_eq!(status(admin(Ok(())), Method::POST, "/openapi"), 405);
         assert_eq!(status(admin(Ok(())), Method::POST, "/livez"), 405);
     }
 }

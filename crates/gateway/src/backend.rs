@@ -1,6 +1,6 @@
 //! What serving asks of a store beyond its contract: how it stands, what it counts, how it ends.
 
-use std::{future::Future, sync::Arc};
+use std::{borrow::Cow, future::Future, sync::Arc};
 
 use gateway_core::UserStore;
 use store_embedded::{EmbeddedStore, Health};
@@ -13,7 +13,7 @@ pub enum Standing {
     /// It answers.
     Ready,
     /// It does not answer now, for this reason, and will again by itself.
-    Away(&'static str),
+    Away(Cow<'static, str>),
     /// It was stopped by a fault: this process must be started again.
     Fallen,
 }

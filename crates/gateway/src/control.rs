@@ -1,8 +1,10 @@
-//! The control socket: how `backup` and `verify` reach a store that a running process has open.
+//! The control socket: how `backup`, `verify`, `import` and `export` reach a store that a running process
+//! has open.
 //!
 //! A Unix socket in the data directory, so that whoever may enter it, and nobody else, may ask. A
 //! client sends one line, `backup DIR` or `verify`; the answer is lines of a word and a text, of which
-//! the last begins with anything but `progress`.
+//! the last begins with anything but `progress`. After `import` and `export` it is as in
+//! `transfer/socket.rs`.
 
 use std::{
     fs::{self, File},
@@ -29,7 +31,7 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 
-use crate::service::Gateway;
+use crate::{service::Gateway, transfer::serve::Asked};
 
 const NAME: &str = "control";
 /// The longest line that is read.
@@ -149,13 +151,7 @@ impl Reply {
 pub fn ask(data: &Path, request: &Request, mut progress: impl FnMut(&str)) -> io::Result<Option<Reply>> {
     let unfit = || io::Error::new(io::ErrorKind::InvalidInput, "the path holds what no line can");
     let line = request.to_line().ok_or_else(unfit)?;
-    let mut stream = match Place::of(data).and_then(|place| UnixStream::connect(&place.path)) {
-        Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
-    };
+    let Some(mut stream) = connect(data)? else { return Ok(None) };
     stream.write_all(line.as_bytes())?;
     for line in BufReader::new(stream).lines() {
         let line = line?;
@@ -166,6 +162,20 @@ pub fn ask(data: &Path, request: &Request, mut progress: impl FnMut(&str)) -> io
         }
     }
     Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the process ended before it was done"))
+}
+
+/// A connection to the process that has the store open; `None` where there is no such process.
+///
+/// # Errors
+/// When there may be one, and it cannot be connected to.
+pub(crate) fn connect(data: &Path) -> io::Result<Option<UnixStream>> {
+    match Place::of(data).and_then(|place| UnixStream::connect(&place.path)) {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Where the socket is. Where its name is too long for a socket, by way of the directory, held open.
@@ -212,7 +222,7 @@ impl Control {
     pub fn open(data: &Path) -> Option<Self> {
         let opened = Place::of(data).and_then(|place| Ok(Self { listener: place.listen()?, place }));
         let told = opened.inspect_err(|error| {
-            tracing::error!(%error, "no control socket: backup and verify cannot be asked for");
+            tracing::error!(%error, "no control socket: backups and the like cannot be asked for");
         });
         told.ok()
     }
@@ -234,8 +244,8 @@ pub async fn serve(
         };
         match stream {
             Ok((stream, _)) => {
-                let (gateway, stopping) = (Arc::clone(&gateway), Arc::clone(&stopping));
-                tokio::spawn(answer(stream, gateway, stopping, Arc::clone(&turn)));
+                let stop = Stop { now: Arc::clone(&stopping), told: stopped.clone() };
+                tokio::spawn(answer(stream, Arc::clone(&gateway), stop, Arc::clone(&turn)));
             }
             Err(error) => {
                 tracing::warn!(%error, "the control socket accepts nothing for a moment");
@@ -253,21 +263,28 @@ pub async fn serve(
     }
 }
 
+/// Whether the process is about to end.
+struct Stop {
+    now: Arc<AtomicBool>,
+    told: watch::Receiver<bool>,
+}
+
 /// Reads the line of a client, and does what it says if nothing else is being done.
 async fn answer(
     mut stream: tokio::net::UnixStream,
     gateway: Arc<Gateway<EmbeddedStore>>,
-    stopping: Arc<AtomicBool>,
+    stop: Stop,
     turn: Arc<Semaphore>,
 ) {
     let mut line = String::new();
     let mut input = tokio::io::BufReader::new((&mut stream).take(LONGEST_LINE));
     let read = tokio::time::timeout(PATIENCE, input.read_line(&mut line)).await;
-    let request = match read {
-        Ok(Ok(_)) if line.ends_with('\n') => Request::parse(line.trim_end_matches('\n')),
-        _ => None,
-    };
+    let line = line.strip_suffix('\n').filter(|_| matches!(read, Ok(Ok(_)))).unwrap_or_default();
     let at_work = turn.try_acquire_owned();
+    if let (Some(asked), Ok(_turn)) = (Asked::parse(line), &at_work) {
+        return asked.obey(stream, gateway, stop.told).await;
+    }
+    let request = Request::parse(line);
     let begin = || {
         let stream = stream.into_std()?;
         stream.set_nonblocking(false)?;
@@ -280,9 +297,9 @@ async fn answer(
     };
     let work = tokio::task::spawn_blocking(move || {
         let reply = match (request, &at_work) {
-            (None, _) => Reply::Failed("not understood".to_owned()),
-            (Some(_), Err(_)) => Reply::Failed("another backup or verification is at work".to_owned()),
-            (Some(request), Ok(_)) => attend(&request, gateway.store(), &mut stream, &stopping),
+            (_, Err(_)) => Reply::Failed("it is at work for another command".to_owned()),
+            (None, Ok(_)) => Reply::Failed("not understood".to_owned()),
+            (Some(request), Ok(_)) => attend(&request, gateway.store(), &mut stream, &stop.now),
         };
         // A client that went away needs no answer.
         stream.write_all(reply.to_line().as_bytes()).ok();

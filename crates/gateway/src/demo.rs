@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use gateway_core::{
-    Attr, Change, Commit, Committed, ExternalId, Link, Namespace, Status, StoreError, Timestamp, User,
-    UserId, UserStore, Value, Write,
+    Attr, Change, Commit, Committed, ExternalId, Link, Namespace, Point, Status, StoreError, Suspension,
+    Timestamp, User, UserId, UserStore, Value, Write,
 };
 use time::macros::{date, utc_datetime};
 
@@ -48,6 +48,22 @@ pub fn user() -> Option<User> {
     user.links =
         vec![Link { namespace: Namespace::parse(PROJECT)?, external_id: ExternalId::parse(EXTERNAL_ID)? }];
     Some(user)
+}
+
+/// A user of which every attribute is set.
+#[must_use]
+pub fn everything(now: Timestamp) -> User {
+    let mut user = user().unwrap_or_else(|| User::new(UserId::from_bytes([1; 16]), Status::Active, now));
+    let suspension = Suspension { reason: None, starts_at: now, ends_at: None };
+    user.apply(&[
+        Change::set(Attr::Username, Value::text("john")),
+        Change::set(Attr::Occupation, Value::text("Engineer")),
+        Change::set(Attr::CiroAffiliate, Value::Flag(false)),
+        Change::set(Attr::Geo, Value::Point(Point { longitude: 8.4, latitude: 49.0 })),
+        Change::set(Attr::AllSuspensions, Value::Suspensions(vec![suspension].into())),
+        Change::set(Attr::Metadata, Value::Document("{\"a\":1}".into())),
+    ]);
+    user
 }
 
 /// Makes the user, unless it is there, or was and has been deleted.

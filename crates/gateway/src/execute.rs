@@ -12,6 +12,7 @@ use http::{StatusCode, header};
 use uuid::{NoContext, Uuid};
 
 use crate::{
+    prefer::minimal,
     queue::Turn,
     service::Gateway,
     stops::Visit,
@@ -66,35 +67,38 @@ impl<S: UserStore> Gateway<S> {
         }
     }
 
-    /// The answer of a dialect, with the entity tag of the user that it names (decision 12).
+    /// The answer of a dialect, with the entity tag of the user that it names (decision 12), if the mount
+    /// still shows it.
     pub(crate) fn encode(&self, visit: &Visit<'_>, outcome: &Outcome<'_>) -> Answer {
         let dialect = &visit.mount.config.dialect;
         let mut answer = dialect.encode(&visit.site, outcome);
-        if let Some(user) = outcome.user().filter(|_| dialect.has_entity_tags()) {
-            answer.headers.extend(self.tags.tag(user, visit.site.now).header());
+        if visit.is_minimal && visit.target.route.action.writes() {
+            answer = minimal(answer);
+        }
+        if let Some(user) = outcome.user().filter(|user| dialect.has_entity_tags() && visit.shows(user)) {
+            answer.headers.extend(self.tags().tag(user, visit.site.now).header());
         }
         answer
     }
 
-    /// The answer to a read, unless the client has it already.
+    /// The answer to a read: where the client has it already, no more than its tag.
     fn found(&self, visit: &Visit<'_>, outcome: &Outcome<'_>) -> Result<Answer, Error> {
+        let is_known = self.meets(visit, outcome.user())? && visit.mount.config.dialect.has_entity_tags();
         let answer = self.encode(visit, outcome);
-        match outcome.user() {
-            Some(user) if self.meets(visit, Some(user))? => {
-                let tag = answer.headers.into_iter().filter(|(name, _)| *name == header::ETAG);
-                let hygiene = answer.hygiene;
-                Ok(Answer { headers: tag.collect(), ..Answer::empty(StatusCode::NOT_MODIFIED, hygiene) })
-            }
-            _ => Ok(answer),
+        if !is_known {
+            return Ok(answer);
         }
+        let tag = answer.headers.into_iter().filter(|(name, _)| *name == header::ETAG);
+        let hygiene = answer.hygiene;
+        Ok(Answer { headers: tag.collect(), ..Answer::empty(StatusCode::NOT_MODIFIED, hygiene) })
     }
 
-    /// Holds the request's conditions against its user; true where a read is to be answered with 304.
+    /// Holds the request's conditions against its user; true where a reader has what it asks for.
     pub(crate) fn meets(&self, visit: &Visit<'_>, user: Option<&User>) -> Result<bool, Error> {
         if !visit.conditions.are_given() {
             return Ok(false);
         }
-        let tag = user.map(|user| self.tags.tag(user, visit.site.now));
+        let tag = user.map(|user| self.tags().tag(user, visit.site.now));
         visit.conditions.check(tag.as_ref())
     }
 
@@ -108,7 +112,7 @@ impl<S: UserStore> Gateway<S> {
         match operation {
             Operation::Create(creation) => self.create(visit, creation).await,
             Operation::ReadOrCreate(creation) => self.read_or_create(visit, creation).await,
-            Operation::Replace(creation) => self.replace(visit, request, creation).await,
+            Operation::Replace(locator, creation) => self.replace(visit, request, locator, creation).await,
             Operation::Revise(locator) => {
                 let (before, turn) = self.load_to_write(visit, locator).await?;
                 let mut changes = visit.mount.config.dialect.revise(&visit.site, request, &before)?;
@@ -149,6 +153,7 @@ impl<S: UserStore> Gateway<S> {
             return Err(ErrorKind::AlreadyExists.into());
         }
         judged?;
+        self.meets(visit, None)?;
         let answer = self.encode(visit, &Outcome::Created(&user));
         let (id, write) = (Some(user.id), Some(Write::Create(Arc::new(user))));
         Ok(Executed { user: id, write, ..Executed::unchanged(answer) })
@@ -162,10 +167,7 @@ impl<S: UserStore> Gateway<S> {
             _ => None,
         };
         match owner {
-            None => {
-                self.meets(visit, None)?;
-                self.create(visit, creation).await
-            }
+            None => self.create(visit, creation).await,
             // Absent to the legacy dialects, and its name is not free (decision 15).
             Some(user) if user.status == Status::Closed => Err(ErrorKind::NotFound.into()),
             Some(user) => {
@@ -180,17 +182,17 @@ impl<S: UserStore> Gateway<S> {
         &self,
         visit: &Visit<'_>,
         request: &Request<'_>,
-        creation: &Creation,
+        locator: &Locator,
+        creation: &mut Result<Creation, Error>,
     ) -> Result<Executed<'_>, Error> {
-        let locator = creation.id.map_or(Locator::Nobody, Locator::Id);
-        match self.load_to_write(visit, &locator).await {
+        match self.load_to_write(visit, locator).await {
             Ok((before, turn)) => {
                 let mut changes = visit.mount.config.dialect.revise(&visit.site, request, &before)?;
                 self.update(visit, (before, turn), &mut changes)
             }
             Err(error) if error.kind == ErrorKind::NotFound => {
-                self.meets(visit, None)?;
-                self.create(visit, creation).await
+                let creation = std::mem::replace(creation, Err(ErrorKind::Internal.into()))?;
+                self.create(visit, &creation).await
             }
             Err(error) => Err(error),
         }

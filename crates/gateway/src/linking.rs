@@ -46,13 +46,15 @@ impl<S: UserStore> Gateway<S> {
         let after = before.without_link(link, visit.site.now).map(Arc::new).ok_or(ErrorKind::NotFound)?;
         self.meets(visit, Some(&before))?;
         let answer = self.encode(visit, &Outcome::Unlinked(&after));
+        // One whom the mount shows no more would hide the answer, too.
+        let user = visit.shows(&after).then_some(after.id);
         let write = Some(Write::Update { before, after });
-        Ok(Executed { write, turn: Some(turn), ..Executed::unchanged(answer) })
+        Ok(Executed { user, write, turn: Some(turn), ..Executed::unchanged(answer) })
     }
 }
 
 /// A mount of one namespace says nothing of others' links (decision 3).
-fn within(visit: &Visit<'_>, link: &Link) -> Result<(), Error> {
+pub(crate) fn within(visit: &Visit<'_>, link: &Link) -> Result<(), Error> {
     match visit.site.reach {
         Reach::Namespace(namespace) if *namespace != link.namespace => Err(ErrorKind::NotFound.into()),
         Reach::All | Reach::Namespace(_) | Reach::Nobody => Ok(()),

@@ -205,7 +205,7 @@ mod tests {
         let text = metrics.render();
         for line in [
             r#"interlingua_requests_total{mount="m",operation="create",outcome="ok"} 1"#,
-            r#"interlingua_requests_total{mount="m",operation="suggest",outcome="internal"} 1"#,
+            r#"interlingua_requests_total{mount="m",operation="unlink",outcome="internal"} 1"#,
             r#"interlingua_requests_total{mount="m",operation="none",outcome="no_route"} 1"#,
             r#"interlingua_requests_total{mount="m",operation="none",outcome="cancelled"} 2"#,
             r#"interlingua_request_duration_seconds_count{mount="m",operation="none"} 3"#,

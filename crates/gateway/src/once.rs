@@ -4,10 +4,11 @@
 use std::{sync::Arc, time::Duration};
 
 use gateway_core::{
-    Caller, Commit, Committed, Creation, Error, ErrorKind, Guard, LedgerRecord, Operation, UniqueKey,
-    UserStore,
+    Caller, Commit, Committed, Creation, Error, ErrorKind, Guard, LedgerRecord, Locator, Operation,
+    UniqueKey, UserStore,
 };
 use gateway_dialect::{Answer, Occasion, Request};
+use http::StatusCode;
 
 use crate::{
     execute::{Executed, store_error},
@@ -144,7 +145,7 @@ impl<S: UserStore> Gateway<S> {
                 Err(ErrorKind::AlreadyExists.into())
             }
             // The same, unless somebody else has just made it: that one can be replaced.
-            (Ok(Round::Stale), Operation::Replace(Creation { id: Some(id), .. }))
+            (Ok(Round::Stale), Operation::Replace(Locator::Id(id), _))
                 if self.store.user(*id).await.map_err(store_error)?.is_none() =>
             {
                 Err(ErrorKind::AlreadyExists.into())
@@ -185,6 +186,8 @@ impl<S: UserStore> Gateway<S> {
         trace: &mut Trace<'_>,
     ) -> Result<Round, Error> {
         let Executed { answer, user, write, turn: _until_committed, question: _approved } = executed;
+        // What a client has already is no outcome of its request.
+        let claims = if answer.status == StatusCode::NOT_MODIFIED { Claims::default() } else { claims };
         let (now, kept) = (visit.site.now, claims.key.map(|_| pack(&answer)));
         let guard = |claim: Claim, answer| Guard {
             key: claim.ledger_key,

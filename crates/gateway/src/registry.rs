@@ -5,6 +5,7 @@ use std::{cell::RefCell, sync::Arc};
 use dialect_jsonapi::JsonApi;
 use dialect_jsonpatch::JsonPatch;
 use dialect_partner::Partner;
+use dialect_rest::Rest;
 use dialect_update::Update;
 use gateway_auth::{Basic, Bearer, Build, SignedRequests};
 use gateway_dialect::{Dialect, Options, Secret, SecretSource};
@@ -43,5 +44,6 @@ pub const DIALECTS: &[Row] = &[
     Row { name: "jsonapi",   dialect: JsonApi::build,   authenticator: Bearer::build },
     Row { name: "jsonpatch", dialect: JsonPatch::build, authenticator: Basic::build },
     Row { name: "partner",   dialect: Partner::build,   authenticator: SignedRequests::build },
+    Row { name: "rest",      dialect: Rest::build,      authenticator: Bearer::build },
     Row { name: "update",    dialect: Update::build,    authenticator: Bearer::build_with_subject },
 ];

@@ -43,7 +43,7 @@ const FROZEN: [Setting; 14] = [
     ("[server] max_connections", |old, new| old.server.max_connections == new.server.max_connections),
     ("[server.tls]", |old, new| old.tls.is_some() == new.tls.is_some()),
     ("[log] format", |old, new| old.log.format == new.log.format),
-    ("[store.embedded]", |old, new| old.store == new.store),
+    ("[store]", |old, new| old.store == new.store),
     ("[store] secrets_key", |old, new| old.secrets_key == new.secrets_key),
     ("[demo] user", |old, new| old.demo_user == new.demo_user),
 ];

@@ -7,7 +7,7 @@ mod ending;
 use std::{future::Future, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use gateway_core::UserStore;
+use gateway_core::{StoreError, UserStore};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -34,7 +34,9 @@ use crate::{
     live::Live,
     log::{self, Logs},
     metrics::Metrics,
+    openapi,
     reload::{Reloader, Told},
+    remote::{self, Remote},
     server::{self, Figures, Listener, ListenerLimits, Respond},
     service::Gateway,
     tls::Tls,
@@ -48,6 +50,9 @@ use self::ending::{End, Signals};
 pub(crate) const UNAVAILABLE: u8 = 69;
 /// Connections to the admin listener, at once.
 const ADMIN_CONNECTIONS: usize = 64;
+
+/// Between two attempts to make the demo's user in a store that was away at the start.
+const SEED_PAUSE: Duration = Duration::from_millis(500);
 
 /// Why it did not start: a sentence, and the exit code.
 struct Failure(String, u8);
@@ -98,7 +103,8 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
             serve_store(config, overrides, ground, store, beside).await
         }
         StoreConfig::Postgres(postgres) => {
-            let store = open_postgres(postgres).await?;
+            let store = Remote::open(remote::options(postgres)).await;
+            let store = store.map_err(|error| Failure(error.to_string(), cli::IO_FAILURE))?;
             serve_store(config, overrides, ground, store, |_, _| std::future::ready(())).await
         }
     }
@@ -113,9 +119,8 @@ async fn serve_store<S: Backend, B: Future<Output = ()> + Send + 'static>(
     beside: impl FnOnce(Arc<Gateway<S>>, watch::Receiver<bool>) -> B,
 ) -> Result<ExitCode, Failure> {
     let banner = banner(&config, &sockets.0, &sockets.1);
-    if config.demo_user {
-        seed(&store).await?;
-    }
+    let origin = origin(&config, &sockets.0);
+    let seeded = !config.demo_user || seed(&store).await?;
     let metrics = Metrics::new().map_err(unregistered)?;
     metrics.register(Box::new(logs.dropped.clone())).map_err(unregistered)?;
     let told = Told::new(&metrics).map_err(unregistered)?;
@@ -135,20 +140,21 @@ async fn serve_store<S: Backend, B: Future<Output = ()> + Send + 'static>(
         Reloader { gateway: Arc::clone(&gateway), tls, log_level, started: config, overrides, told };
     let reloading = tokio::spawn(reloader.run(hangup));
     let keeping = tokio::spawn(issuers::keep(Arc::clone(&gateway)));
+    let seeding = (!seeded).then(|| tokio::spawn(seed_later(Arc::clone(&gateway))));
     let end = Arc::new(End::default());
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
     let watching = tokio::spawn(ending::wait(Arc::clone(&gateway), Arc::clone(&end), stop, signals));
     let beside = tokio::spawn(beside(Arc::clone(&gateway), stopped.clone()));
-    let admin = Arc::new(admin(&gateway, &end));
+    let admin = Arc::new(admin(&gateway, &end, origin));
     let admin = tokio::spawn(server::serve(admin_listener, admin, admin_stopped));
     let _told = printer::out(&banner);
     server::serve(listener, Arc::clone(&gateway), stopped).await;
 
     stop_admin.send_replace(true);
-    watching.abort();
-    reloading.abort();
-    keeping.abort();
+    for task in [watching, reloading, keeping].into_iter().chain(seeding) {
+        task.abort();
+    }
     S::close(Arc::clone(&gateway)).await;
     for ended in [admin.await, beside.await] {
         if let Err(error) = ended {
@@ -218,9 +224,20 @@ async fn open_embedded(config: &StoreConfig) -> Result<(EmbeddedStore, Option<Co
     }
 }
 
-async fn seed<S: Backend>(store: &S) -> Result<(), Failure> {
-    let seeded = demo::seed(store, clock::now()).await;
-    seeded.map_err(|error| Failure(format!("the demo's user: {error}"), cli::IO_FAILURE))
+/// Makes the demo's user; `false` where the store is away.
+async fn seed<S: Backend>(store: &S) -> Result<bool, Failure> {
+    match demo::seed(store, clock::now()).await {
+        Ok(()) => Ok(true),
+        Err(StoreError::Unavailable(_)) if matches!(store.standing(), Standing::Away(_)) => Ok(false),
+        Err(error) => Err(Failure(format!("the demo's user: {error}"), cli::IO_FAILURE)),
+    }
+}
+
+/// Makes it once the store is there.
+async fn seed_later<S: Backend>(gateway: Arc<Gateway<S>>) {
+    while demo::seed(gateway.store(), clock::now()).await.is_err() {
+        tokio::time::sleep(SEED_PAUSE).await;
+    }
 }
 
 /// Says where what is served, and how to try it. Never a credential.
@@ -229,7 +246,7 @@ fn banner(config: &Config, listener: &TcpListener, admin: &TcpListener) -> Strin
     let listen = address(listener, config.server.listen);
     let mut lines = vec![
         format!("interlingua {} listening on {}://{listen}", env!("CARGO_PKG_VERSION"), config.scheme()),
-        format!("admin on http://{} (/livez /readyz /metrics)", address(admin, config.server.admin)),
+        format!("admin on http://{} (/livez /readyz /metrics /openapi)", address(admin, config.server.admin)),
     ];
     for mount in &config.mounts {
         let namespace = mount.namespace.as_text();
@@ -249,21 +266,30 @@ fn banner(config: &Config, listener: &TcpListener, admin: &TcpListener) -> Strin
     lines.join("\n")
 }
 
-fn admin<S: Backend>(gateway: &Arc<Gateway<S>>, end: &Arc<End>) -> Admin {
+/// Where clients reach the listener, as far as it can be known from here.
+fn origin(config: &Config, listener: &TcpListener) -> String {
+    let listen = sign::reachable(listener.local_addr().unwrap_or(config.server.listen));
+    format!("{}://{listen}", config.scheme())
+}
+
+fn admin<S: Backend>(gateway: &Arc<Gateway<S>>, end: &Arc<End>, origin: String) -> Admin {
     let (gateway, end) = (Arc::clone(gateway), Arc::clone(end));
-    let counted = Arc::clone(&gateway);
+    let (counted, described) = (Arc::clone(&gateway), Arc::clone(&gateway));
     let readiness = Readiness::default();
     Admin {
         ready: Arc::new(move || match gateway.store().standing() {
             _ if end.is_near() => Err("draining".to_owned()),
             Standing::Fallen => Err("the store was stopped by a fault".to_owned()),
-            Standing::Away(why) => Err(why.to_owned()),
+            Standing::Away(why) => Err(why.into_owned()),
             Standing::Ready => readiness.check(&gateway.live(), clock::now()),
         }),
         metrics: Arc::new(move || {
             let (live, own) = (counted.live(), counted.metrics().render());
             let outside = webhook::circuits(&live) + &issuers::render(&live, clock::now());
             own + &in_flight(&counted) + &outside + &counted.store().figures()
+        }),
+        documents: Arc::new(move |path| {
+            openapi::pages::answer(described.live().mounts(), path, &origin, clock::now())
         }),
     }
 }
@@ -273,8 +299,4 @@ fn in_flight<S: UserStore>(gateway: &Gateway<S>) -> String {
     const NAME: &str = "interlingua_requests_in_flight";
     let count = gateway.in_flight();
     format!("# HELP {NAME} Requests under way.\n# TYPE {NAME} gauge\n{NAME} {count}\n")
-}
-
-async fn open_postgres(_config: &config::Postgres) -> Result<EmbeddedStore, Failure> {
-    Err(Failure("not yet".to_owned(), cli::IO_FAILURE))
 }

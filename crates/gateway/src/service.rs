@@ -49,7 +49,6 @@ pub struct Gateway<S> {
     access: AccessLog,
     ids: Ids,
     pub(crate) vault: Vault,
-    pub(crate) tags: TagKey,
     /// One turn for each Idempotency-Key in flight.
     pub(crate) keys: Queues<LedgerKey>,
     /// One turn for each user being written.
@@ -81,7 +80,6 @@ impl<S: UserStore> Gateway<S> {
     pub fn new(store: S, live: Live, clock: Clock, metrics: Metrics) -> Self {
         let vault = Vault::default();
         Self {
-            tags: TagKey::new(store.key()),
             store,
             live: ArcSwap::from_pointee(live),
             load: Load::default(),
@@ -110,6 +108,17 @@ impl<S: UserStore> Gateway<S> {
     /// The store.
     pub const fn store(&self) -> &S {
         &self.store
+    }
+
+    /// The reader of the clock.
+    pub(crate) fn clock(&self) -> Clock {
+        Arc::clone(&self.clock)
+    }
+
+    /// What entity tags are keyed with. Asked of the store each time: one that is away at the start knows
+    /// it only later, but always before it gives a user out.
+    pub(crate) fn tags(&self) -> TagKey {
+        TagKey::new(self.store.key())
     }
 
     /// The metrics.
@@ -228,7 +237,8 @@ fn finish(answer: Answer, head: &Parts, known: Option<(&Mount, &str)>) -> Respon
     let headers = response.headers_mut();
     headers.reserve(answer.headers.len() + 4);
     headers.extend(answer.headers);
-    if head.method == Method::HEAD {
+    // A 304 has none of its own (RFC 9110, 8.6).
+    if head.method == Method::HEAD && answer.status != StatusCode::NOT_MODIFIED {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     if answer.hygiene == Hygiene::Full {

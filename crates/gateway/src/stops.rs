@@ -18,6 +18,7 @@ use crate::{
     mount::Mount,
     once::Claims,
     preconditions::Conditions,
+    prefer::wants_minimal,
     service::{Arrival, Gateway},
     shed::Place,
     watch::Trace,
@@ -29,6 +30,8 @@ pub(crate) struct Visit<'a> {
     pub(crate) site: Site<'a>,
     pub(crate) target: Target<'a>,
     pub(crate) conditions: Conditions<'a>,
+    /// The client would rather have no body.
+    pub(crate) is_minimal: bool,
     /// Whose failures are counted, where they are.
     client: Option<IpAddr>,
 }
@@ -78,7 +81,8 @@ impl<S: UserStore> Gateway<S> {
         let (now, request_id) = (arrival.now, arrival.request_id);
         let site = Site { reach: &reach, unknown_fields: config.unknown_fields, base, now, request_id };
         let conditions = Conditions::of(head);
-        let visit = Visit { mount: arrival.mount, site, target, conditions, client };
+        let is_minimal = config.dialect.heeds_preferences() && wants_minimal(&head.headers);
+        let visit = Visit { mount: arrival.mount, site, target, conditions, is_minimal, client };
         let result = {
             let work = pin!(self.work(&visit, arrival, &body, trace));
             within(limits.work, work).await

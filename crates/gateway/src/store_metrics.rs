@@ -45,6 +45,43 @@ pub fn embedded(store: &EmbeddedStore) -> String {
     )
 }
 
+/// The same of a PostgreSQL.
+#[must_use]
+pub fn postgres(stats: &store_postgres::Stats, is_reached: bool) -> String {
+    let figures = [
+        ("commits_total", "counter", "Commits answered as done.", stats.commits),
+        (
+            "commits_rejected_total",
+            "counter",
+            "Commits refused for a version or a taken key.",
+            stats.rejected,
+        ),
+        ("commits_resolved_total", "counter", "Commits whose answer was lost and found out.", stats.resolved),
+        ("commits_unknown_total", "counter", "Commits whose end is not known.", stats.unknown),
+        ("commits_shed_total", "counter", "Commits not accepted for overload.", stats.shed),
+        (
+            "commit_collisions_total",
+            "counter",
+            "Commits sent again after another gateway's.",
+            stats.collisions,
+        ),
+        ("statements_total", "counter", "Statements sent for commits, a round trip each.", stats.statements),
+        ("reads_total", "counter", "Reads sent to the database.", stats.reads),
+        ("pool_waits_total", "counter", "Reads that had to wait for a connection.", stats.read_waits),
+        ("cache_hits_total", "counter", "Reads answered from memory (max_stale_ms).", stats.cache_hits),
+        ("connects_total", "counter", "Connections made, the first ones included.", stats.connects),
+        ("connects_failed_total", "counter", "Attempts to connect that failed.", stats.failed_connects),
+        ("ledger_purged_total", "counter", "Ledger records purged.", stats.purged),
+        ("connections", "gauge", "Connections that stand.", stats.connections as u64),
+        ("queue_depth", "gauge", "Commits waiting to be sent.", stats.queue_depth as u64),
+        ("reached", "gauge", "1 while the database is there.", u64::from(is_reached)),
+    ];
+    let sizes = store_postgres::BATCH_BOUNDS.iter().zip(stats.batch_sizes);
+    let sizes = sizes.map(|(bound, count)| (bound.to_string(), count));
+    let help = "Commits in one statement.";
+    rows(&figures) + &histogram("batch_size", help, sizes, stats.statements, stats.batched_commits)
+}
+
 fn rows(rows: &[Row]) -> String {
     let mut text = String::new();
     for (name, kind, help, value) in rows {

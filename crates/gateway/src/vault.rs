@@ -48,6 +48,16 @@ impl Vault {
         }
         Ok(())
     }
+
+    /// True where the secret document of a user is this one.
+    #[must_use]
+    pub fn holds(&self, user: &User, plain: &str) -> bool {
+        let Some(stored) = user.profile.text_of_document(Attr::SecureMetadata) else { return false };
+        match &self.cipher {
+            Some(cipher) => open(cipher, user.id, stored).as_deref() == Some(plain.as_bytes()),
+            None => stored == plain,
+        }
+    }
 }
 
 fn place(id: UserId, version: u64) -> Vec<u8> {
@@ -100,6 +110,8 @@ mod tests {
         assert!(stored.starts_with("sealed:1:2:") && !stored.contains("123"), "{stored}");
         assert_eq!(sealed(&vault, &with, r#"{"ssn":"123"}"#), None);
         assert!(sealed(&vault, &with, r#"{"ssn":"124"}"#).is_some());
+        assert!(vault.holds(&with, r#"{"ssn":"123"}"#) && !vault.holds(&with, r#"{"ssn":"124"}"#));
+        assert!(!vault.holds(&user, "{}"));
     }
 
     #[test]
@@ -119,5 +131,6 @@ mod tests {
         let with = sealed(&Vault::default(), &user, "{}").unwrap();
         assert_eq!(with.profile.text_of_document(Attr::SecureMetadata), Some("{}"));
         assert_eq!(sealed(&Vault::default(), &with, "{}"), None);
+        assert!(Vault::default().holds(&with, "{}") && !Vault::default().holds(&with, "{ }"));
     }
 }

@@ -8,7 +8,6 @@ use gateway::config::{self, Config, LogLevel, Overrides, Report, StoreConfig};
 use tempfile::TempDir;
 
 const SHIPPED: &str = "../../config/interlingua.toml";
-const OVER_POSTGRES: &str = "../../config/postgres.toml";
 
 /// A mount that is fine but for what is put behind it.
 const MOUNT: &str = "[[mount]]\nname = \"a\"\nprefix = \"/a\"\ndialect = \"partner\"\nnamespace = \"acme\"\n";
@@ -112,18 +111,6 @@ fn tables_may_be_left_out() {
         panic!("another store")
     };
     assert_eq!((path.to_str(), cache_bytes, encryption_key), (Some("data"), 67_108_864, None));
-}
-
-/// There are no includes: what differs between the two is where users live, and nothing else.
-#[test]
-fn the_demo_over_postgres_is_the_demo() {
-    let table = |path: &str| fs::read_to_string(path).unwrap().parse::<toml::Table>().unwrap();
-    let (mut demo, mut over_postgres) = (table(SHIPPED), table(OVER_POSTGRES));
-    assert_eq!(over_postgres["store"]["postgres"]["url"].as_str(), Some("env:INTERLINGUA_POSTGRES_URL"));
-    for tables in [&mut demo, &mut over_postgres] {
-        tables.remove("store").unwrap();
-    }
-    assert_eq!(demo, over_postgres);
 }
 
 /// `config-001`: nothing of a file with syntax errors is used, and several are found at once.
@@ -258,9 +245,6 @@ fn values_out_of_bounds() {
         ("[log]\nlevel = \"loud\"", "\"error\" or \"warn\" or \"info\" or \"debug\""),
         ("[log]\nformat = true", "\"pretty\" or \"json\""),
         ("[store]\nkind = \"oracle\"", "`kind` must be \"embedded\" or \"postgres\""),
-        ("[store.postgres]", "`[store.postgres]` has no effect, since `kind` is \"embedded\""),
-        ("[store]\nkind = \"postgres\"", "`url` is missing"),
-        ("[store]\nkind = \"postgres\"\n[store.postgres]\nurl = \"env:NO_URL\"", "`NO_URL` is not set"),
         ("[store.embedded]\nencryption_key = \"env:NOT SET\"", "a secret is not written"),
         ("log = 1979-05-27", "`log` must be a table"),
     ] {

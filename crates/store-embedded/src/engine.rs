@@ -14,12 +14,12 @@ use std::{
 };
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
-use gateway_core::StoreError;
+use gateway_core::{Selection, StoreError, UserId};
 
 use crate::{
     codec::Reader,
-    ledger, lock,
-    marker::{self, Marker, Space},
+    index, ledger, lock,
+    marker::{self, Lists, Marker, Space},
     seal::Sealer,
 };
 pub(crate) use frozen::Frozen;
@@ -30,6 +30,8 @@ pub(crate) const META: &str = "meta";
 pub(crate) const USERS: &str = "users";
 pub(crate) const KEYS: &str = "keys";
 pub(crate) const SEQ: &[u8] = b"seq";
+/// The last user whose rows an upgrade has made.
+pub(crate) const LISTED: &[u8] = b"listed";
 /// The engine's directory.
 pub(crate) const DATABASE: &str = "users";
 
@@ -89,6 +91,11 @@ pub(crate) struct Rows(BTreeMap<(Place, Vec<u8>), Option<Vec<u8>>>);
 impl Rows {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn count(&self, place: Place) -> usize {
+        self.0.keys().filter(|(own, _)| *own == place).count()
     }
 
     pub(crate) fn remove(&mut self, place: Place, key: Vec<u8>) {
@@ -173,6 +180,26 @@ impl Engine {
     /// A consistent view of what is committed.
     pub(crate) fn view(&self) -> View<'_> {
         View::of(self)
+    }
+
+    /// Whether there is a row for each user in each of its selections.
+    pub(crate) fn lists(&self) -> Lists {
+        lock(&self.inventory).lists
+    }
+
+    /// Says so from now on, whatever happens.
+    pub(crate) fn set_lists(&self, lists: Lists) -> std::io::Result<()> {
+        let mut inventory = lock(&self.inventory);
+        let mut next = inventory.clone();
+        next.lists = lists;
+        next.write(&self.dir)?;
+        *inventory = next;
+        Ok(())
+    }
+
+    /// The keys of a user's rows in selections.
+    pub(crate) fn selected_keys(&self, selections: &[Selection], id: UserId) -> Vec<Vec<u8>> {
+        selections.iter().filter_map(|of| index::selected_key(of, id, &self.sealer)).collect()
     }
 
     /// Seals a row into a batch.

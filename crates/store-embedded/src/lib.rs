@@ -31,6 +31,7 @@ mod stage;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod writer;
 
 use std::{
@@ -134,7 +135,9 @@ struct Shared {
 impl EmbeddedStore {
     /// Opens the store in a directory; creates it where the directory is new or empty.
     ///
-    /// Blocks; replaying the journal of a store that was killed takes up to about a second.
+    /// Blocks; replaying the journal of a store that was killed takes up to about a second, and bringing
+    /// the store of an older release up to date some twenty for a million users: it may be killed
+    /// meanwhile, and goes on where it was. An older release does not open it any more then.
     ///
     /// # Errors
     /// When anything that was written is missing or damaged, when another process has the directory
@@ -147,6 +150,7 @@ impl EmbeddedStore {
         #[cfg(test)]
         let maintained = options.maintained;
         let shared = Arc::new(open::open(dir, options).map_err(fault)?);
+        upgrade::run(&shared).map_err(fault)?;
         let store = Self { shared, threads: Mutex::new(Vec::new()) };
         let io = |error: io::Error| OpenFault::Io(error).at(dir);
         store.start("store-writer", writer::run).map_err(io)?;

@@ -21,7 +21,9 @@ use crate::{
 pub(crate) const NAME: &str = "users.created";
 pub(crate) const NEW: &str = "users.created.tmp";
 pub(crate) const MAGIC: &[u8; 8] = b"ILSTORE\n";
-const FORMAT: u8 = 1;
+/// Of releases that kept no rows behind lists but for those of namespaces.
+const UNLISTED: u8 = 1;
+const FORMAT: u8 = 2;
 const CHECK: (&str, &[u8], &[u8]) = ("meta", b"check", b"interlingua");
 
 /// A keyspace of the inventory: its folder in the engine's directory, and its name.
@@ -29,6 +31,17 @@ const CHECK: (&str, &[u8], &[u8]) = ("meta", b"check", b"interlingua");
 pub(crate) struct Space {
     pub(crate) folder: String,
     pub(crate) name: String,
+}
+
+/// Whether each user has its rows in the index behind lists.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Lists {
+    /// An older release wrote the store, and may write it again.
+    Absent,
+    /// They are being made; no older release takes the store any more.
+    Begun,
+    /// Each has.
+    Whole,
 }
 
 /// The contents of the file.
@@ -40,6 +53,7 @@ pub(crate) struct Marker {
     /// A record sealed at creation: opens only under the key that the store was created with.
     check: Vec<u8>,
     pub(crate) spaces: Vec<Space>,
+    pub(crate) lists: Lists,
 }
 
 impl Marker {
@@ -51,7 +65,8 @@ impl Marker {
     ) -> Result<Self, OpenFault> {
         let sealer = Sealer::new(store, &checksum_key, encryption_key);
         let check = sealer.seal(CHECK.0, CHECK.1, CHECK.2).map_err(OpenFault::Store)?;
-        Ok(Self { store, checksum_key, encrypted: encryption_key.is_some(), check, spaces: Vec::new() })
+        let (encrypted, spaces) = (encryption_key.is_some(), Vec::new());
+        Ok(Self { store, checksum_key, encrypted, check, spaces, lists: Lists::Whole })
     }
 
     /// A key of the store's own, for what is no secret record: entity tags.
@@ -102,7 +117,13 @@ impl Marker {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         out.bytes(MAGIC);
-        out.u8(FORMAT);
+        match self.lists {
+            Lists::Absent => out.u8(UNLISTED),
+            Lists::Begun | Lists::Whole => {
+                out.u8(FORMAT);
+                out.u8(u8::from(self.lists == Lists::Whole));
+            }
+        }
         out.bytes(&self.store);
         out.bytes(&self.checksum_key);
         out.u8(u8::from(self.encrypted));
@@ -125,15 +146,16 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Marker, OpenFault> {
         return Err(damaged());
     }
     let mut input = Reader(&body[MAGIC.len()..]);
-    match input.u8() {
-        Some(FORMAT) => {}
-        Some(format) => return Err(OpenFault::Format(format)),
-        None => return Err(damaged()),
-    }
-    fields(&mut input).ok_or_else(damaged)
+    let lists = match input.u8().ok_or_else(damaged)? {
+        UNLISTED => Lists::Absent,
+        FORMAT if input.flag().ok_or_else(damaged)? => Lists::Whole,
+        FORMAT => Lists::Begun,
+        format => return Err(OpenFault::Format(format)),
+    };
+    fields(&mut input, lists).ok_or_else(damaged)
 }
 
-fn fields(input: &mut Reader<'_>) -> Option<Marker> {
+fn fields(input: &mut Reader<'_>, lists: Lists) -> Option<Marker> {
     let marker = Marker {
         store: input.array()?,
         checksum_key: input.array()?,
@@ -141,6 +163,7 @@ fn fields(input: &mut Reader<'_>) -> Option<Marker> {
         check: input.blob()?.to_vec(),
         spaces: input
             .list(|input| Some(Space { folder: input.text()?.to_owned(), name: input.text()?.to_owned() }))?,
+        lists,
     };
     input.end()?;
     Some(marker)

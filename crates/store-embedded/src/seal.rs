@@ -23,6 +23,8 @@ const NONCE_BYTES: usize = 12;
 pub(crate) struct Sealer {
     store: [u8; 16],
     mode: Mode,
+    /// For [`Sealer::digest`].
+    texts: Hmac<Sha256>,
 }
 
 enum Mode {
@@ -34,14 +36,20 @@ impl Sealer {
     pub(crate) fn new(store: [u8; 16], checksum_key: &[u8; 32], encryption_key: Option<&[u8; 32]>) -> Self {
         let mode = match encryption_key {
             Some(key) => Mode::Encrypted(Box::new(Aes256GcmSiv::new(key.into()))),
-            None => {
-                // A key is one block of the hash, and a shorter one is filled up with zeros.
-                let mut block = [0; 64];
-                block[..32].copy_from_slice(checksum_key);
-                Mode::Checksum(Hmac::new(&block.into()))
-            }
+            None => Mode::Checksum(keyed(checksum_key)),
         };
-        Self { store, mode }
+        let mut derived = keyed(encryption_key.unwrap_or(checksum_key));
+        derived.update(b"texts in the keys of rows");
+        Self { store, mode, texts: keyed(&derived.finalize().into_bytes().into()) }
+    }
+
+    /// Stands for a text in the key of a row, which no seal hides: it can be looked up, and not be read.
+    pub(crate) fn digest(&self, text: &str) -> [u8; 16] {
+        let mut mac = self.texts.clone();
+        mac.update(&self.store);
+        mac.update(text.as_bytes());
+        let digest: [u8; 32] = mac.finalize().into_bytes().into();
+        std::array::from_fn(|at| digest[at])
     }
 
     /// Seals what is to stand under a key of a keyspace.
@@ -111,6 +119,13 @@ impl Sealer {
     }
 }
 
+/// A key is one block of the hash, and a shorter one is filled up with zeros.
+fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
+    let mut block = [0; 64];
+    block[..32].copy_from_slice(key);
+    Hmac::new(&block.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +168,19 @@ mod tests {
         let shows = |sealed: Vec<u8>| sealed.windows(5).any(|window| window == b"value");
         assert!(shows(plain.seal("users", b"key", b"value").unwrap()));
         assert!(!shows(encrypted.seal("users", b"key", b"value").unwrap()));
+    }
+
+    #[test]
+    fn a_digest_is_that_of_a_text_in_a_store_under_a_key() {
+        let [plain, encrypted] = both();
+        let others = [Sealer::new([9; 16], &[2; 32], None), Sealer::new([1; 16], &[2; 32], Some(&[4; 32]))];
+        let mut digests: Vec<_> = [&plain, &encrypted].iter().map(|sealer| sealer.digest("jane")).collect();
+        assert_eq!(digests[0], both()[0].digest("jane"));
+        digests.extend(others.iter().map(|sealer| sealer.digest("jane")));
+        digests.extend([plain.digest("janet"), plain.digest("")]);
+        digests.sort_unstable();
+        digests.dedup();
+        assert_eq!(digests.len(), 6);
     }
 
     #[test]

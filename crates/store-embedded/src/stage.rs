@@ -7,8 +7,8 @@ use std::{
 };
 
 use gateway_core::{
-    Attr, Commit, Committed, Guard, LedgerKey, LedgerRecord, Link, Namespace, StoreError, Timestamp,
-    UniqueKey, User, UserId, Write,
+    Attr, Commit, Committed, Guard, LedgerKey, LedgerRecord, Selection, StoreError, Timestamp, UniqueKey,
+    User, UserId, Write,
 };
 
 use crate::{
@@ -25,7 +25,8 @@ pub(crate) struct Stage<'a> {
     view: View<'a>,
     users: HashMap<UserId, Stored>,
     owners: HashMap<UniqueKey, Option<UserId>>,
-    members: HashMap<(Namespace, UserId), bool>,
+    /// The rows of selections that come, or go.
+    selected: HashMap<Vec<u8>, bool>,
     /// The row that each ledger key stands for now.
     taken: HashMap<LedgerKey, Row>,
     ledger: BTreeMap<Row, LedgerRecord>,
@@ -56,7 +57,7 @@ impl<'a> Stage<'a> {
             view: shared.engine.view(),
             users: HashMap::new(),
             owners: HashMap::new(),
-            members: HashMap::new(),
+            selected: HashMap::new(),
             taken: HashMap::new(),
             ledger: BTreeMap::new(),
             deleted: HashSet::new(),
@@ -75,7 +76,7 @@ impl<'a> Stage<'a> {
                 Standing::Moved => return Ok(Committed::Stale),
             },
         };
-        let (gone, new) = difference(before.as_deref(), after.as_ref());
+        let (gone, new) = unique_keys(before.as_deref(), after.as_ref());
         for key in &new {
             if self.owner(key)?.is_some() {
                 return Ok(Committed::Taken(key.clone()));
@@ -149,26 +150,28 @@ impl<'a> Stage<'a> {
         if let Stored::Gone { .. } = &after {
             self.delete_answers(id);
         }
-        self.stage_members(id, before, &after);
+        self.stage_selections(id, before, &after);
         self.owners.extend(gone.into_iter().map(|key| (key, None)));
         self.owners.extend(new.into_iter().map(|key| (key, Some(id))));
         self.users.insert(id, after);
     }
 
-    fn stage_members(&mut self, id: UserId, before: Option<&User>, after: &Stored) {
-        let before = before.map_or(&[][..], |user| &user.links);
+    fn stage_selections(&mut self, id: UserId, before: Option<&User>, after: &Stored) {
         let after = match after {
-            Stored::Live(user) => &user.links[..],
-            Stored::Gone { .. } => &[],
+            Stored::Live(user) => Some(&**user),
+            Stored::Gone { .. } => None,
         };
-        if before == after {
+        if let (Some(before), Some(after)) = (before, after)
+            && Selection::are_same(before, after)
+        {
             return;
         }
-        let namespaces =
-            |links: &[Link]| links.iter().map(|link| link.namespace.clone()).collect::<HashSet<_>>();
-        let (left, entered) = (namespaces(before), namespaces(after));
-        self.members.extend(left.difference(&entered).map(|space| ((space.clone(), id), false)));
-        self.members.extend(entered.difference(&left).map(|space| ((space.clone(), id), true)));
+        let of = |user: Option<&User>| user.map(Selection::of).unwrap_or_default();
+        let (left, entered) = difference(of(before), of(after));
+        let keys = |selections: &[Selection]| self.shared.engine.selected_keys(selections, id);
+        let (left, entered) = (keys(&left), keys(&entered));
+        self.selected.extend(left.into_iter().map(|key| (key, false)));
+        self.selected.extend(entered.into_iter().map(|key| (key, true)));
     }
 
     /// The answers about a deleted user go: those of this batch now, the committed ones in one sweep.
@@ -199,12 +202,10 @@ impl<'a> Stage<'a> {
                 None => rows.remove(Place::Keys, index::owner_key(key)),
             }
         }
-        for ((namespace, id), member) in &self.members {
-            let key = index::member_key(namespace, *id);
-            if *member {
-                engine.put(&mut rows, Place::Keys, key, &[])?;
-            } else {
-                rows.remove(Place::Keys, key);
+        for (key, comes) in std::mem::take(&mut self.selected) {
+            match comes {
+                true => engine.put(&mut rows, Place::Keys, key, &[])?,
+                false => rows.remove(Place::Keys, key),
             }
         }
         for (row, record) in &self.ledger {
@@ -252,21 +253,25 @@ fn next(write: &Write, now: Timestamp) -> Option<Stored> {
 }
 
 /// The unique keys that go and those that come.
-fn difference(before: Option<&User>, after: Option<&Stored>) -> (Vec<UniqueKey>, Vec<UniqueKey>) {
+fn unique_keys(before: Option<&User>, after: Option<&Stored>) -> (Vec<UniqueKey>, Vec<UniqueKey>) {
     if let (Some(before), Some(Stored::Live(after))) = (before, after)
         && before.links == after.links
         && before.profile.text(Attr::Username) == after.profile.text(Attr::Username)
     {
         return (Vec::new(), Vec::new());
     }
-    let mut gone = before.map(User::unique_keys).unwrap_or_default();
-    let mut new = match after {
+    let new = match after {
         Some(Stored::Live(user)) => user.unique_keys(),
         Some(Stored::Gone { .. }) | None => Vec::new(),
     };
-    let kept: HashSet<_> = gone.iter().filter(|key| new.binary_search(key).is_ok()).cloned().collect();
-    gone.retain(|key| !kept.contains(key));
-    new.retain(|key| !kept.contains(key));
+    difference(before.map(User::unique_keys).unwrap_or_default(), new)
+}
+
+/// Of two sorted sets what goes and what comes.
+fn difference<T: Ord + Clone>(before: Vec<T>, after: Vec<T>) -> (Vec<T>, Vec<T>) {
+    let is_in = |set: &[T], one: &T| set.binary_search(one).is_ok();
+    let gone = before.iter().filter(|one| !is_in(&after, one)).cloned().collect();
+    let new = after.into_iter().filter(|one| !is_in(&before, one)).collect();
     (gone, new)
 }
 

@@ -78,6 +78,17 @@ pub async fn migrate(options: &Options) -> Result<Migrated, OpenError> {
     migrate::migrate(options).await
 }
 
+/// Whether a URL can be used; asks nobody.
+///
+/// # Errors
+/// Why not, without any of it.
+pub fn check_url(url: &str) -> Result<(), &'static str> {
+    match url::parse(url, std::time::Duration::ZERO) {
+        Err(OpenError::Url(why)) => Err(why),
+        _ => Ok(()),
+    }
+}
+
 impl PostgresStore {
     /// Connects, and checks that the tables are of this release. Needs a tokio runtime, as everything here.
     ///

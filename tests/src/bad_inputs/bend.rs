@@ -1,5 +1,7 @@
 //! A good request, bent as a step says.
 
+use std::collections::BTreeMap;
+
 use gateway_testkit::{
     cases::{self, Auth, Sign, expand},
     client::RawRequest,
@@ -97,6 +99,7 @@ fn prepare(
         answer_headers: Vec::new(),
         answer_lacks: Vec::new(),
         answer: String::new(),
+        keep: BTreeMap::new(),
     };
     cases::prepare(&step, id, now())
 }

@@ -3,9 +3,9 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use tests::crash::{self, Report, Settings};
+use tests::crash::{self, FOLLOWS_WITHIN, Fault, Report, Settings, Wrong};
 
-const USAGE: &str = "usage: crash kill|power|io|flips|sabotage|all --binaries DIR [--rounds N] [--seed N] [--folder DIR] [--quick]";
+const USAGE: &str = "usage: crash kill|power|io|flips|postgres|sabotage|all --binaries DIR [--rounds N] [--seed N] [--folder DIR] [--quick]";
 
 struct Call {
     trials: Vec<&'static str>,
@@ -57,8 +57,16 @@ fn call(mut arguments: impl Iterator<Item = String>) -> Option<Call> {
 }
 
 /// A trial, its rounds, and those of a quick look.
-const ROUNDS: [(&str, usize, usize); 5] =
-    [("kill", 500, 20), ("power", 100, 5), ("io", 300, 15), ("flips", 1000, 100), ("sabotage", 500, 100)];
+const ROUNDS: [(&str, usize, usize); 6] = [
+    ("kill", 500, 20),
+    ("power", 100, 5),
+    ("io", 300, 15),
+    ("flips", 1000, 100),
+    ("postgres", 100, 10),
+    ("sabotage", 500, 100),
+];
+/// Of so many kills of a PostgreSQL, one is of a primary with a standby.
+const KILLS_PER_FAILOVER: usize = 5;
 
 fn run(call: &Call, trial: &str) -> Vec<Report> {
     let (_, full, quick) = ROUNDS.into_iter().find(|(name, ..)| *name == trial).unwrap();
@@ -75,6 +83,7 @@ fn run(call: &Call, trial: &str) -> Vec<Report> {
         "power" => vec![crash::power(&settings)],
         "io" => vec![crash::faults(&settings)],
         "flips" => crash::flips(&settings),
+        "postgres" => postgres(settings.clone()),
         _ => crash::sabotage(&settings, &call.binaries),
     };
     for report in &reports {
@@ -85,4 +94,14 @@ fn run(call: &Call, trial: &str) -> Vec<Report> {
         false => println!("stores and the oracle's journals are kept in {}", settings.folder.display()),
     }
     reports
+}
+
+fn postgres(settings: Settings) -> Vec<Report> {
+    let fewer = Settings { rounds: settings.rounds.div_ceil(KILLS_PER_FAILOVER), ..settings.clone() };
+    let mut failover = crash::failover(&fewer);
+    if failover.slowest > FOLLOWS_WITHIN {
+        let what = format!("a gateway took {:?} to follow", failover.slowest);
+        failover.wrongs.push(Wrong { fault: Fault::Other, what });
+    }
+    vec![crash::kill_postgres(&settings), crash::cut(&settings), failover]
 }

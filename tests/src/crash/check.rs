@@ -1,6 +1,6 @@
 //! What a restarted gateway must say of everything that was asked of it before.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use gateway_testkit::client::Connection;
 
@@ -11,6 +11,9 @@ use super::{
 };
 
 const CHECKERS: usize = 6;
+/// How often a store that goes on is asked again, and when.
+const TRIES: usize = 200;
+const PAUSE: Duration = Duration::from_millis(50);
 /// Of users that were settled before, so many are looked at again.
 const SAMPLE: u64 = 40;
 
@@ -44,7 +47,7 @@ fn check_one(oracle: &Oracle, connection: &mut Connection, subject: &Subject, cr
     for op in ops.iter().filter(|op| op.state().end == End::Unknown) {
         if op.key.is_none() {
             op.settle(before == Seen::Token(op.token.clone()), crash);
-        } else if let Sent::Acked { replayed: false } = oracle.send(connection, subject, op)
+        } else if let Sent::Acked { replayed: false } = send(oracle, connection, subject, op)
             && before == Seen::Token(op.token.clone())
         {
             oracle
@@ -52,7 +55,7 @@ fn check_one(oracle: &Oracle, connection: &mut Connection, subject: &Subject, cr
         }
     }
     for op in ops.iter().filter(|op| op.key.is_some() && op.is_acked()) {
-        let again = oracle.send(connection, subject, op);
+        let again = send(oracle, connection, subject, op);
         if again == (Sent::Acked { replayed: false }) {
             oracle.wrong(Fault::Twice, format!("op {} is done again", op.id));
         }
@@ -65,9 +68,30 @@ fn check_one(oracle: &Oracle, connection: &mut Connection, subject: &Subject, cr
     }
 }
 
+/// Sends it again as long as a store that goes on does not tell.
+fn send(oracle: &Oracle, connection: &mut Connection, subject: &Subject, op: &Op) -> Sent {
+    let mut sent = oracle.send(connection, subject, op);
+    for _ in 0..if oracle.lasts { TRIES } else { 0 } {
+        if sent != Sent::Unknown {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+        sent = oracle.send(connection, subject, op);
+    }
+    sent
+}
+
 fn look(oracle: &Oracle, connection: &mut Connection, subject: &Subject) -> Option<Seen> {
     let (reader, request) = wire::read(subject);
-    match connection.send(&request) {
+    let mut asked = connection.send(&request);
+    for _ in 0..if oracle.lasts { TRIES } else { 0 } {
+        if asked.as_ref().is_ok_and(|answer| answer.status != 503) {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+        asked = connection.send(&request);
+    }
+    match asked {
         Ok(answer) => Some(wire::seen(reader, &answer)),
         Err(error) => {
             oracle.wrong(Fault::Other, format!("user {} cannot be read: {error}", subject.name));

@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use gateway_testkit::client::Connection;
@@ -26,6 +27,9 @@ const OWN: usize = 8;
 const RETIRED: usize = 60;
 /// After so many answers that do not tell, a client gives up: the store has stopped.
 const PATIENCE: usize = 6;
+
+/// Where the store goes on, a client that is told to come back does so after this.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Clients at work.
 pub(crate) struct Clients {
@@ -52,7 +56,6 @@ type Request = (Arc<Subject>, Arc<Op>);
 struct Common {
     oracle: Arc<Oracle>,
     users: Users,
-    address: SocketAddr,
     stop: Arc<AtomicBool>,
     /// The latest request of each dialect: another client sends it, too, while it is in flight.
     hot: [Mutex<Option<Request>>; 4],
@@ -63,7 +66,7 @@ impl Clients {
     pub(crate) fn start(
         oracle: &Arc<Oracle>,
         users: &Users,
-        address: SocketAddr,
+        addresses: &[SocketAddr],
         count: usize,
         rng: &mut Rng,
     ) -> Self {
@@ -71,17 +74,18 @@ impl Clients {
         let common = Arc::new(Common {
             oracle: Arc::clone(oracle),
             users: users.clone(),
-            address,
             stop: Arc::clone(&stop),
             hot: Default::default(),
         });
         let threads = (0..count)
             .map(|client| {
                 let (common, rng) = (Arc::clone(&common), Rng::new(rng.next()));
+                // Where there are several gateways, each has clients of every dialect.
+                let at = client % Party::ALL.len();
+                let address = addresses[client / Party::ALL.len() % addresses.len()];
                 std::thread::spawn(move || {
-                    let Ok(connection) = Connection::open(common.address) else { return };
+                    let Ok(connection) = Connection::open(address) else { return };
                     let own = common.users.0.own.lock().unwrap().remove(&client).unwrap_or_default();
-                    let at = client % Party::ALL.len();
                     let own = Client { common: &common, at, connection, rng, own }.run();
                     common.users.0.own.lock().unwrap().insert(client, own);
                 })
@@ -125,6 +129,7 @@ impl Client<'_> {
         while doubts < PATIENCE && !self.common.stop.load(Ordering::Relaxed) {
             match self.step() {
                 Some(Sent::Gone) => break,
+                Some(Sent::Unknown) if self.common.oracle.lasts => std::thread::sleep(PAUSE),
                 Some(Sent::Unknown) => doubts += 1,
                 Some(Sent::Acked { .. } | Sent::Refused) => doubts = 0,
                 None => {}

@@ -120,8 +120,13 @@ impl<D: Disk> Trial<'_, D> {
         // A stopped process still ends the sync that it is in: a cut finds a gap only before it.
         let slow = (D::FORGETS && self.rng.chance(50)).then(|| SlowSync::attach(process.id(), SYNC_DELAY));
         let longest = if slow.is_some() { SLOW_LIFE_MS } else { LIFE_MS };
-        let clients =
-            Clients::start(&self.oracle, &self.users, process.address, self.settings.clients, &mut self.rng);
+        let clients = Clients::start(
+            &self.oracle,
+            &self.users,
+            &[process.address],
+            self.settings.clients,
+            &mut self.rng,
+        );
         std::thread::sleep(Duration::from_millis(self.rng.below(longest)));
         let (id, mut process) = (process.id(), Some(process));
         self.disk.strike(id, &mut || {

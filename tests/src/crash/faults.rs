@@ -187,8 +187,13 @@ impl Trial<'_> {
     fn load(&mut self, process: Process, what: &str) -> bool {
         let begun = Instant::now();
         self.oracle.restarted();
-        let clients =
-            Clients::start(&self.oracle, &self.users, process.address, self.settings.clients, &mut self.rng);
+        let clients = Clients::start(
+            &self.oracle,
+            &self.users,
+            &[process.address],
+            self.settings.clients,
+            &mut self.rng,
+        );
         while begun.elapsed() < LOAD && !clients.is_over() {
             std::thread::sleep(Duration::from_millis(10));
         }

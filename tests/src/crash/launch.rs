@@ -11,7 +11,7 @@ use super::Settings;
 use crate::{Bed, Process};
 
 /// One mount of each dialect.
-const CONFIG: &str = include_str!("crash.toml");
+pub(crate) const CONFIG: &str = include_str!("crash.toml");
 
 /// How a gateway of this trial is started.
 pub(crate) struct Launcher {

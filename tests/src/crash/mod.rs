@@ -11,6 +11,8 @@ mod flips;
 mod known;
 mod launch;
 mod oracle;
+mod postgres;
+mod proxy;
 mod raw;
 mod report;
 mod rng;
@@ -23,6 +25,7 @@ pub use cycles::{kill, power};
 pub use faults::run as faults;
 pub use flips::run as flips;
 pub use oracle::{Fault, Wrong};
+pub use postgres::{FOLLOWS_WITHIN, cut, failover, kill as kill_postgres};
 pub use report::Report;
 pub use sabotage::run as sabotage;
 

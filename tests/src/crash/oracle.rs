@@ -159,15 +159,27 @@ pub(crate) struct Oracle {
     wrongs: Mutex<Vec<Wrong>>,
     pub(crate) acked: AtomicU64,
     pub(crate) unknown: AtomicU64,
-    /// The first answer that said that the store does not know the outcome: the end of all writing.
+    /// The first answer that said that the store does not know the outcome: the end of all writing, unless
+    /// it lasts.
     first_unknown: AtomicU64,
+    /// The store goes on after a fault, and so do its clients.
+    pub(crate) lasts: bool,
 }
 
 impl Oracle {
     /// One that keeps its journal in this folder.
     pub(crate) fn new(folder: &Path, run: u64) -> Arc<Self> {
+        Arc::new(Self::with(folder, run, false))
+    }
+
+    /// The same for a store that goes on after a fault.
+    pub(crate) fn lasting(folder: &Path, run: u64) -> Arc<Self> {
+        Arc::new(Self::with(folder, run, true))
+    }
+
+    fn with(folder: &Path, run: u64, lasts: bool) -> Self {
         let file = File::create(folder.join(format!("oracle-{run}.log"))).unwrap();
-        Arc::new(Self {
+        Self {
             file: Mutex::new(file),
             clock: AtomicU64::new(1),
             next: AtomicU64::new(0),
@@ -177,7 +189,8 @@ impl Oracle {
             acked: AtomicU64::new(0),
             unknown: AtomicU64::new(0),
             first_unknown: AtomicU64::new(u64::MAX),
-        })
+            lasts,
+        }
     }
 
     pub(crate) fn now(&self) -> u64 {
@@ -289,7 +302,7 @@ impl Oracle {
     /// A 2xx: the first one, or the same once more.
     fn acknowledge(&self, op: &Op, sent: u64, replayed: bool, answer: &RawResponse) {
         let now = self.now();
-        if !replayed && sent > self.first_unknown.load(Ordering::SeqCst) {
+        if !self.lasts && !replayed && sent > self.first_unknown.load(Ordering::SeqCst) {
             self.wrong(Fault::Other, format!("op {} acknowledged after a fault of the store", op.id));
         }
         let mut state = op.state.lock().unwrap();

@@ -4,9 +4,10 @@
 use std::{path::Path, sync::Arc};
 
 use gateway_core::{
-    Attr, ExternalId, Link, Namespace, Page, Selection, UniqueKey, User, UserId, UserStore as _, fold,
+    Attr, ExternalId, Link, Namespace, Page, Selection, UniqueKey, User, UserId, UserStore, fold,
 };
 use store_embedded::{EmbeddedStore, Options, Scrubbed};
+use store_postgres::PostgresStore;
 
 use super::{
     check,
@@ -22,16 +23,7 @@ pub(crate) fn check(oracle: &Oracle, data: &Path) {
         Err(error) => return oracle.wrong(Fault::Lost, format!("the store does not open: {error}")),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let mut live = 0;
-        for subject in oracle.subjects() {
-            live += u64::from(check_one(oracle, &store, &subject).await);
-        }
-        let found = count(&store).await;
-        if found != live {
-            oracle.wrong(Fault::Half, format!("{found} users are listed, {live} are known"));
-        }
-    });
+    runtime.block_on(check_all(oracle, &store));
     match store.scrub() {
         Ok(Scrubbed { damaged: 0, .. }) => {}
         Ok(scrubbed) => oracle.wrong(Fault::Other, format!("{} records are damaged", scrubbed.damaged)),
@@ -39,7 +31,33 @@ pub(crate) fn check(oracle: &Oracle, data: &Path) {
     }
 }
 
-async fn count(store: &EmbeddedStore) -> u64 {
+/// The same for the store in a PostgreSQL.
+pub(crate) fn check_postgres(oracle: &Oracle, url: &str) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let options = store_postgres::Options::new(url, Arc::new(now));
+        match PostgresStore::open(options).await {
+            Ok(store) => {
+                check_all(oracle, &store).await;
+                store.close().await;
+            }
+            Err(error) => oracle.wrong(Fault::Lost, format!("the store does not open: {error}")),
+        }
+    });
+}
+
+async fn check_all(oracle: &Oracle, store: &impl UserStore) {
+    let mut live = 0;
+    for subject in oracle.subjects() {
+        live += u64::from(check_one(oracle, store, &subject).await);
+    }
+    let found = count(store).await;
+    if found != live {
+        oracle.wrong(Fault::Half, format!("{found} users are listed, {live} are known"));
+    }
+}
+
+async fn count(store: &impl UserStore) -> u64 {
     let mut page = Page { after: None, of: Selection::All, limit: 1000 };
     let mut count = 0;
     loop {
@@ -63,7 +81,7 @@ fn namespace(maker: Party) -> Option<Namespace> {
 }
 
 /// True where the user is there.
-async fn check_one(oracle: &Oracle, store: &EmbeddedStore, subject: &Subject) -> bool {
+async fn check_one(oracle: &Oracle, store: &impl UserStore, subject: &Subject) -> bool {
     let wrong = |fault, what: String| oracle.wrong(fault, format!("user {}: {what}", subject.name));
     let user = match namespace(subject.maker) {
         None => store.user(UserId::new(subject.name)).await,
@@ -110,7 +128,7 @@ fn check_version(wrong: &impl Fn(Fault, String), subject: &Subject, user: &User)
 /// The index of usernames holds the user's name, and none that it had before.
 async fn check_names(
     wrong: &impl Fn(Fault, String),
-    store: &EmbeddedStore,
+    store: &impl UserStore,
     subject: &Subject,
     user: Option<&User>,
 ) {

@@ -1,6 +1,6 @@
 //! The table of what was tried, and what came of it.
 
-use std::{fmt::Write as _, sync::atomic::Ordering};
+use std::{fmt::Write as _, sync::atomic::Ordering, time::Duration};
 
 use super::oracle::{Fault, Oracle, Wrong};
 
@@ -20,6 +20,8 @@ pub struct Report {
     pub unknown: u64,
     /// What should not have been.
     pub wrongs: Vec<Wrong>,
+    /// The longest that a gateway took to come back.
+    pub slowest: Duration,
     /// Figures of this trial.
     pub note: String,
 }

@@ -5,10 +5,10 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use gateway::registry::DIALECTS;
+use gateway::{cli::translate::revised, registry::DIALECTS};
 use gateway_core::{
-    Attr, Caller, Change, Error, Namespace, Operation, Outcome, Place, Problem, Profile, Reach, Status, User,
-    UserId, Value,
+    Attr, Caller, Change, Creation, Error, Namespace, Operation, Outcome, Place, Problem, Profile, Reach,
+    Status, User, UserId, Value,
 };
 use gateway_dialect::{
     Action, Answer, Dialect, Naming, Occasion, Request, Resolution, Ruling, Site, Target, Verb, json, resolve,
@@ -58,7 +58,8 @@ pub(super) fn dialect(name: &str) -> &'static dyn Dialect {
 }
 
 /// The prefixes of the demo's mounts: a dialect knows what stands below.
-const PREFIXES: [&str; 5] = ["/partner/v1", "/social", "/user/2025-1", "/user/2024-2", "/supplier/v1"];
+const PREFIXES: [&str; 6] =
+    ["/partner/v1", "/social", "/user/2025-1", "/user/2024-2", "/supplier/v1", "/api/v1"];
 const PROJECT: &str = "proj1234";
 const ID: &str = "c0daf39b-4df5-4241-9e7d-b1b85f829090";
 
@@ -101,11 +102,16 @@ pub(super) fn speak(name: &str, bytes: &[u8]) -> bool {
                 said_everywhere(&changes);
                 users().into_iter().find_map(|user| update(dialect, site, user, changes.clone()).err())
             }
+            Ok(Operation::Revise(_)) => {
+                users().into_iter().find_map(|user| revise(dialect, &request, site, user).err())
+            }
+            Ok(Operation::Replace(_, creation)) => {
+                let revised =
+                    users().into_iter().find_map(|user| revise(dialect, &request, site, user).err());
+                revised.or(creation.and_then(|creation| create(dialect, site, &creation)).err())
+            }
             Ok(Operation::Create(creation) | Operation::ReadOrCreate(creation)) => {
-                let mut after = User::new(UserId::parse(ID).unwrap(), creation.status, NOW);
-                after.profile.apply(&creation.changes);
-                let ruling = Ruling { site, before: None, after: &after, changes: &creation.changes };
-                dialect.judge(&ruling).map(|()| shown_everywhere(&after)).err()
+                create(dialect, site, &creation).err()
             }
             Ok(_) => None,
         };
@@ -124,6 +130,23 @@ pub(super) fn speak(name: &str, bytes: &[u8]) -> bool {
         );
         false
     })
+}
+
+/// Makes a user, of what is judged to be one.
+fn create(dialect: &dyn Dialect, site: &Site<'_>, creation: &Creation) -> Result<(), Error> {
+    let mut after = User::new(UserId::parse(ID).unwrap(), creation.status, NOW);
+    after.apply(&creation.changes);
+    after.links.clone_from(&creation.links);
+    dialect.judge(&Ruling { site, before: None, after: &after, changes: &creation.changes })?;
+    shown_everywhere(&after);
+    Ok(())
+}
+
+/// Works out what a patch of a document changes, and holds the laws of a write.
+fn revise(dialect: &dyn Dialect, request: &Request<'_>, site: &Site<'_>, user: User) -> Result<(), Error> {
+    let changes = dialect.revise(site, request, &user)?;
+    said_everywhere(&changes);
+    update(dialect, site, user, changes)
 }
 
 /// What an update could be made of: nothing, and one of everything.
@@ -159,12 +182,33 @@ fn update(
     let after = before.changed(&changes, NOW).unwrap_or_else(|| before.clone());
     dialect.judge(&Ruling { site, before: Some(&before), after: &after, changes: &changes })?;
     for change in changes.iter().filter(|change| change.attr != Attr::Name || change.value.is_some()) {
-        assert_eq!(after.profile.get(change.attr), change.value, "{:?} does not read back", change.attr);
+        assert_eq!(
+            read_back(&after, change.attr),
+            change.value.clone().filter(|value| !is_none(value)),
+            "{:?} does not read back",
+            change.attr
+        );
     }
     assert_eq!(after.changed(&changes, NOW), None, "the second time changes something");
     is_json(&dialect.encode(site, &Outcome::Updated(&after)));
     shown_everywhere(&after);
     Ok(())
+}
+
+/// What an attribute is after a write; no suspensions are none.
+fn read_back(user: &User, attr: Attr) -> Option<Value<'_>> {
+    match attr {
+        // The standing may be a suspension's.
+        Attr::Standing => Some(Value::text(user.status.as_str())),
+        Attr::AllSuspensions => {
+            Some(Value::Suspensions(user.suspensions.as_slice().into())).filter(|value| !is_none(value))
+        }
+        profile => user.profile.get(profile),
+    }
+}
+
+fn is_none(value: &Value<'_>) -> bool {
+    matches!(value, Value::Suspensions(list) if list.is_empty())
 }
 
 /// Every dialect can show a user, and the store keeps it whole.
@@ -205,6 +249,17 @@ fn said_everywhere(changes: &[Change]) {
                     "{} refuses {said}: {error:?}",
                     dialect.name()
                 );
+            }
+            Ok(Operation::Revise(_)) => {
+                let again = at_site(dialect, |site, _| revised(dialect, site, &request));
+                let fields = dialect
+                    .fields()
+                    .express(
+                        &again.unwrap_or_else(|error| panic!("{} refuses {said}: {error:?}", dialect.name())),
+                    )
+                    .fields;
+                let again = dialect.compose(&fields, ID);
+                assert_eq!(again, body, "{} says {said}, then {}", dialect.name(), again.escape_ascii());
             }
             Ok(_) => panic!("{}: an update is something else", dialect.name()),
         }

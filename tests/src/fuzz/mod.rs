@@ -12,9 +12,11 @@ mod forwarded;
 mod headers;
 mod mutate;
 mod published;
+mod rest;
 mod seeds;
 mod store;
 mod text;
+mod transfer;
 mod whole;
 
 pub use mutate::Mutator;
@@ -59,9 +61,18 @@ pub const TARGETS: &[Target] = &[
     target("jsonapi", |bytes| dialects::speak("jsonapi", bytes)),
     target("jsonpatch", |bytes| dialects::speak("jsonpatch", bytes)),
     target("partner", |bytes| dialects::speak("partner", bytes)),
+    target("rest", |bytes| dialects::speak("rest", bytes)),
     target("update", |bytes| dialects::speak("update", bytes)),
+    // The parts of the rest dialect.
+    target("merge-patch", rest::merge_patch),
+    target("json-patch", rest::json_patch),
+    target("list-query", rest::list_query),
+    target("cursor", rest::cursor),
     // A request, as the gateway answers it.
     target("whole", whole::whole),
+    // What is imported.
+    target("import-lines", transfer::import_lines),
+    target("import-chunk", transfer::import_chunk),
     // A connection.
     target("h1-head", connection::h1_head),
     target("h1-chunks", connection::h1_chunks),

@@ -4,8 +4,8 @@ use gateway_core::{Attr, Change, ExternalId, Link, Operation, Profile, Status, U
 use gateway_dialect::{Dialect, Json, Verb, json};
 use proptest::prelude::*;
 
-use super::{Bench, NOW, namespace, text};
-use crate::{JsonPatch, wire::TABLE};
+use super::{Bench, DIALECT, NOW, namespace, text};
+use crate::wire::TABLE;
 
 fn word() -> impl Strategy<Value = String> {
     prop_oneof!["[A-Za-z][A-Za-z .'-]{0,20}", "\\PC{1,30}"]
@@ -124,7 +124,7 @@ proptest! {
         };
         if let Some(said) = changes(&body(&rows)) {
             let expression = TABLE.express(&said);
-            let composed = String::from_utf8(JsonPatch.compose(&expression.fields, "42")).unwrap();
+            let composed = String::from_utf8(DIALECT.compose(&expression.fields, "42")).unwrap();
             if let Some(again) = changes(&composed) {
                 prop_assert_eq!(profile(&again), profile(&said));
             } else {

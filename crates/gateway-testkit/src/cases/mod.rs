@@ -5,14 +5,17 @@
 //!
 //! In targets, headers, bodies and answers `$ID` is an id that only this case uses, `$USER` a UUID of
 //! the same kind (`$USER(upper)` in upper case), `$DATE(-18y+1d)` a date relative to today (UTC),
-//! `$REPEAT(x,101)` a repetition. In answers `$UUID` stands for any UUID in lower case, `$SECONDS` for
-//! any instant in whole seconds, `$FOUR_DIGITS` for a number.
+//! `$REPEAT(x,101)` a repetition, `$KEPT(tag)` what an earlier step's answer had where its `keep` said
+//! `{ tag = "ETag" }`, a header, or `{ tag = "/data/id" }`, a pointer into its body. In answers `$UUID`
+//! stands for any UUID in lower case, `$SECONDS` for any instant in whole seconds, `$MILLISECONDS` for one
+//! in milliseconds, `$FOUR_DIGITS` for a number, `$ETAG` for any strong entity tag without a mark of
+//! suspensions.
 
 mod credential;
 mod pattern;
 mod sign;
 
-use std::{fmt::Write as _, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use serde::Deserialize;
 
@@ -59,7 +62,7 @@ pub struct Case {
 }
 
 /// A request, and its exact answer.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// `METHOD target`.
@@ -89,6 +92,9 @@ pub struct Step {
     /// The body of the answer.
     #[serde(default)]
     pub answer: String,
+    /// What of the answer later steps name: headers, or places in its body.
+    #[serde(default)]
+    pub keep: BTreeMap<String, String>,
 }
 
 /// Which credential the runner adds to a step.
@@ -154,11 +160,52 @@ pub async fn run(
         let given = file.given.iter().find(|given| given.name == *name);
         &given.unwrap_or_else(|| panic!("{}: no given step `{name}`", case.name)).step
     };
-    let mut ran = Vec::new();
+    let (mut ran, mut kept) = (Vec::new(), Kept::default());
     for step in case.given.iter().map(named).chain(&case.step) {
-        ran.push(run_step(step, &id, transport, now).await);
+        let mut done = run_step(&kept.fill_in(step), &id, transport, now).await;
+        if let Some(answer) = &done.answer {
+            done.complaint.push_str(&kept.keep(step, answer));
+        }
+        ran.push(done);
     }
     ran
+}
+
+/// What answers had that later steps name.
+#[derive(Default)]
+struct Kept(BTreeMap<String, String>);
+
+impl Kept {
+    /// Keeps what the step says; a complaint about what is not there.
+    fn keep(&mut self, step: &Step, answer: &RawResponse) -> String {
+        let mut complaint = String::new();
+        for (name, place) in &step.keep {
+            let found = match place.strip_prefix('/') {
+                None => answer.header(place).map(str::to_owned),
+                Some(_) => serde_json::from_slice::<serde_json::Value>(&answer.body)
+                    .ok()
+                    .and_then(|body| Some(body.pointer(place)?.as_str()?.to_owned())),
+            };
+            match found {
+                Some(found) => drop(self.0.insert(name.clone(), found)),
+                None => complaint.push_str(&format!("{}: there is no {place}\n", step.request)),
+            }
+        }
+        complaint
+    }
+
+    /// The step with what is kept in it.
+    fn fill_in(&self, step: &Step) -> Step {
+        let mut step = step.clone();
+        let fill = |text: &mut String| *text = pattern::call(text, "$KEPT(", |name| self.named(name));
+        [&mut step.request, &mut step.body, &mut step.answer].into_iter().for_each(fill);
+        step.headers.iter_mut().chain(&mut step.answer_headers).for_each(|(_, value)| fill(value));
+        step
+    }
+
+    fn named(&self, name: &str) -> String {
+        self.0.get(name).unwrap_or_else(|| panic!("no step keeps `{name}`")).clone()
+    }
 }
 
 async fn run_step(step: &Step, id: &str, transport: &impl Transport, now: time::UtcDateTime) -> Ran {

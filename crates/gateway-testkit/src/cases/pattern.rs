@@ -21,7 +21,7 @@ fn user_of(id: &str) -> String {
     format!("{}-{}-8{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
 }
 
-fn call(text: &str, opening: &str, value: impl Fn(&str) -> String) -> String {
+pub(super) fn call(text: &str, opening: &str, value: impl Fn(&str) -> String) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once(opening) {
@@ -51,14 +51,16 @@ fn relative_date(argument: &str, now: UtcDateTime) -> String {
     date.format(format_description!("[year]-[month]-[day]")).unwrap()
 }
 
-const TOKENS: [(&str, &str); 3] = [
+const TOKENS: [(&str, &str); 5] = [
     ("$UUID", "hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh"),
     ("$SECONDS", "dddd-dd-ddTdd:dd:ddZ"),
     ("$FOUR_DIGITS", "dddd"),
+    ("$MILLISECONDS", "dddd-dd-ddTdd:dd:dd.dddZ"),
+    ("$ETAG", "\"bbbbbbbbbbbbbbbbbbbbbb\""),
 ];
 
-/// True where `text` is `pattern`, with any UUID for `$UUID`, any instant for `$SECONDS`, any four
-/// digits for `$FOUR_DIGITS`.
+/// True where `text` is `pattern`, with any UUID for `$UUID`, any instant for `$SECONDS` and
+/// `$MILLISECONDS`, any four digits for `$FOUR_DIGITS`, any entity tag for `$ETAG`.
 #[must_use]
 pub fn matches(pattern: &str, text: &str) -> bool {
     let (mut pattern, mut text) = (pattern, text);
@@ -82,6 +84,7 @@ fn has_shape(text: &str, shape: &str) -> bool {
         && text.bytes().zip(shape.bytes()).all(|(byte, kind)| match kind {
             b'h' => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
             b'd' => byte.is_ascii_digit(),
+            b'b' => byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_',
             literal => byte == literal,
         })
 }
@@ -92,7 +95,15 @@ pub fn generalize(text: &str, id: &str) -> String {
     let text = text.replace(id, "$ID").replace(&user_of(id), "$USER");
     let mut out = String::new();
     let mut rest = text.as_str();
+    let (instant, milliseconds) = TOKENS[3];
     'text: while let Some(first) = rest.chars().next() {
+        // Other such instants are what the case has sent.
+        let is_clock = ["createdAt\":\"", "updatedAt\":\""].iter().any(|name| out.ends_with(name));
+        if is_clock && has_shape(rest, milliseconds) {
+            out.push_str(instant);
+            rest = &rest[milliseconds.len()..];
+            continue 'text;
+        }
         for (token, shape) in &TOKENS[..2] {
             if has_shape(rest, shape) {
                 out.push_str(token);
@@ -124,6 +135,9 @@ mod tests {
         assert!(matches(&expand(pattern, "case", now), text));
         assert!(!matches(&expand(pattern, "other", now), text));
         assert!(!matches(pattern, ""));
+        assert!(matches("$ETAG", "\"0123456789_abcdefgh-ZZ\""));
+        assert!(!matches("$ETAG", "W/\"0123456789_abcdefgh-ZZ\""));
+        assert!(!matches("$ETAG", "\"0123456789_abcdefgh-ZZ.0123456789_abcdefgh-ZZ\""));
         assert!(!matches("$UUID", "0123ABCD-0123-0123-0123-0123456789ab"));
         assert!(!matches("$UUID", "0123abcd-0123-0123-0123-0123456789abc"));
         let user = expand("$USER", "case", now);

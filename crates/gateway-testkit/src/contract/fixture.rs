@@ -48,6 +48,11 @@ impl<S> Fixture<S> {
         self.id_of(0x40, 0)
     }
 
+    /// True for an id that [`Fixture::id`] gave.
+    pub(super) fn is_own(&self, id: UserId) -> bool {
+        (self.first_id()..=self.id_of(0x40, u32::MAX)).contains(&id)
+    }
+
     /// New ids that differ in their first byte only.
     pub(super) fn ids_led_by<const N: usize>(&self, first_bytes: [u8; N]) -> [UserId; N] {
         let last = self.count();
@@ -57,6 +62,11 @@ impl<S> Fixture<S> {
     /// A new namespace.
     pub(super) fn namespace(&self) -> Namespace {
         namespace(&format!("n{:x}.{}.{}", self.seed, self.fact, self.count()))
+    }
+
+    /// A new text, folded, that nobody else has.
+    pub(super) fn word(&self) -> String {
+        format!("word{:x}.{:x}.{:x}z", self.seed, self.fact, self.count())
     }
 
     /// A new link in a namespace.

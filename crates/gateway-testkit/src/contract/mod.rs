@@ -13,6 +13,7 @@ mod membership;
 mod names;
 mod pages;
 mod races;
+mod selections;
 mod shapes;
 mod suggestions;
 mod unique;
@@ -83,6 +84,7 @@ pub fn facts<S: UserStore>() -> Vec<Fact<S>> {
     facts.extend(pages::facts());
     facts.extend(suggestions::facts());
     facts.extend(membership::facts());
+    facts.extend(selections::facts());
     facts.extend(shapes::facts());
     facts.extend(races::facts());
     for (number, fact) in (0..).zip(&mut facts) {

@@ -5,7 +5,10 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use gateway_core::{Attr, Commit, Committed, Page, Selection, User, UserStore, Value, Write};
+use gateway_core::{
+    Attr, Commit, Committed, Namespace, Page, Selection, Status, Suspension, User, UserId, UserStore, Value,
+    Write,
+};
 use tokio::{sync::Barrier, task::JoinSet};
 
 use super::{
@@ -28,6 +31,7 @@ table! {
     a_done_write_is_seen_at_once: "After a commit is done another task sees it by id, key, list and ledger.",
     a_version_never_goes_backwards: "A reader never sees a version fall while a writer updates 200 times.",
     a_user_is_never_seen_half: "A reader never sees parts of two states while a writer updates 200 times.",
+    who_stays_is_on_one_page: "Pages miss and repeat nobody who is there throughout, whatever is written meanwhile.",
 }
 
 const MANY: usize = 50;
@@ -286,4 +290,85 @@ async fn a_user_is_never_seen_half<S: UserStore>(fx: Fixture<S>) {
         }
     })
     .await;
+}
+
+/// A user of every kind of list.
+fn of_every_list<S>(fx: &Fixture<S>, namespace: &Namespace, address: &str) -> User {
+    let mut user = fx.linked(&[namespace]);
+    set(&mut user, Attr::Email, Value::text(address.to_owned()));
+    user.status = Status::PendingCompliance;
+    user.suspensions = vec![Suspension { reason: None, starts_at: fx.now, ends_at: None }];
+    user
+}
+
+/// Takes a user that comes and goes through a round: it is made, leaves each list, comes again, is deleted.
+async fn come_and_go<S: UserStore>(fx: &Fixture<S>, user: User) {
+    let user = fx.create(user).await;
+    let (id, links) = (user.id, user.links.clone());
+    let gone = fx
+        .update(&user, |user| {
+            *user = User { id, version: user.version, ..User::new(id, Status::Active, fx.now) }
+        })
+        .await;
+    let again =
+        fx.update(&gone, |after| *after = User { links, version: after.version, ..User::clone(&user) }).await;
+    fx.delete(&again).await;
+}
+
+/// Walks through a list again and again; each walk must find all who stay, in order, nobody twice.
+async fn walk<S: UserStore>(
+    store: Arc<S>,
+    of: Selection,
+    first: UserId,
+    stay: Arc<Vec<UserId>>,
+    ended: Arc<AtomicBool>,
+) {
+    let last = *stay.last().expect("somebody stays");
+    for limit in (1..=7).cycle() {
+        let mut seen: Vec<UserId> = Vec::new();
+        while seen.last().is_none_or(|id| *id < last) {
+            let after = seen.last().copied().unwrap_or(first);
+            let page = Page { after: Some(after), of: of.clone(), limit };
+            let page = store.list(&page).await.expect("a list is answered");
+            let goes_on = page.first().is_some_and(|user| user.id > after);
+            assert!(goes_on, "{of:?} ends before its last user, or repeats one");
+            assert!(page.iter().all(|user| of.holds(user)), "{of:?} gives whom it does not hold");
+            seen.extend(page.iter().map(|user| user.id));
+            tokio::task::yield_now().await;
+        }
+        assert!(seen.is_sorted_by(|a, b| a < b), "{of:?} leaves the order of ids");
+        let missed = stay.iter().filter(|id| seen.binary_search(id).is_err()).count();
+        assert_eq!(missed, 0, "users that {of:?} passed over");
+        if ended.load(Ordering::Acquire) {
+            return;
+        }
+    }
+}
+
+async fn who_stays_is_on_one_page<S: UserStore>(fx: Fixture<S>) {
+    let (namespace, address) = (fx.namespace(), fx.word());
+    let (mut staying, mut passing) = (Vec::new(), Vec::new());
+    for _ in 0..12 {
+        passing.extend([(); 2].map(|()| of_every_list(&fx, &namespace, &address)));
+        staying.push(fx.create(of_every_list(&fx, &namespace, &address)).await);
+    }
+    let stay: Arc<Vec<_>> = Arc::new(staying.iter().map(|user| user.id).collect());
+    let ended = Arc::new(AtomicBool::new(false));
+    let mut walkers = JoinSet::new();
+    for of in [
+        Selection::All,
+        Selection::Namespace(namespace),
+        Selection::Email(address),
+        Selection::Status(Status::PendingCompliance),
+        Selection::Suspended,
+    ] {
+        walkers.spawn(walk(fx.store.clone(), of, fx.first_id(), stay.clone(), ended.clone()));
+    }
+    for (round, user) in passing.into_iter().enumerate() {
+        come_and_go(&fx, user).await;
+        let at = round % staying.len();
+        staying[at] = fx.update(&staying[at], |user| touch(user, &round.to_string())).await;
+    }
+    ended.store(true, Ordering::Release);
+    walkers.join_all().await;
 }

@@ -24,6 +24,11 @@ pub(crate) enum Flaw {
     KeepsAnswersOfDeletedUsers,
     GivesOutStaleCopies,
     RoundsToMicroseconds,
+    SelectsTextsAsTheyAreWritten,
+    IgnoresTheStatusOfAList,
+    KeepsWhoLeftASelection,
+    RepeatsTheLastOfAPage,
+    OverlooksPastSuspensions,
 }
 
 /// The model with a flaw.
@@ -111,10 +116,35 @@ impl UserStore for Broken {
 
     async fn list(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
         let mut page = page.clone();
-        if self.flaw == Flaw::IgnoresTheNamespaceOfAList {
-            page.of = Selection::All;
+        match (self.flaw, &page.of) {
+            (Flaw::IgnoresTheNamespaceOfAList, Selection::Namespace(_))
+            | (Flaw::IgnoresTheStatusOfAList, Selection::Status(_)) => page.of = Selection::All,
+            (Flaw::KeepsWhoLeftASelection, of) => {
+                let was = |id: &UserId| self.copies().get(id).is_some_and(|copy| of.holds(copy));
+                let all = Page { of: Selection::All, limit: usize::MAX, ..page.clone() };
+                let mut users = self.model.list(&all).await?;
+                users.retain(|user| of.holds(user) || was(&user.id));
+                users.truncate(page.limit);
+                return Ok(users);
+            }
+            (Flaw::RepeatsTheLastOfAPage, _) if page.after.is_some() => {
+                let before = page.after.map(|id| u128::from_be_bytes(*id.as_bytes()).saturating_sub(1));
+                page.after = before.map(|id| UserId::from_bytes(id.to_be_bytes()));
+            }
+            _ => {}
         }
-        self.model.list(&page).await
+        let mut users = self.model.list(&page).await?;
+        match (self.flaw, &page.of) {
+            (Flaw::SelectsTextsAsTheyAreWritten, Selection::Email(text)) => {
+                users.retain(|user| user.profile.text(Attr::Email) == Some(text));
+            }
+            (Flaw::OverlooksPastSuspensions, Selection::Suspended) => {
+                let now = Start::default().now;
+                users.retain(|user| user.suspensions.iter().any(|one| one.is_active(now)));
+            }
+            _ => {}
+        }
+        Ok(users)
     }
 
     async fn ledger(&self, key: LedgerKey, now: Timestamp) -> Result<Option<LedgerRecord>, StoreError> {
@@ -135,6 +165,11 @@ impl UserStore for Broken {
                 }
             }
             Flaw::NeverExpires => now = Start::default().now,
+            Flaw::KeepsWhoLeftASelection => {
+                if let Some(Write::Update { before, .. }) = &write {
+                    self.copies().insert(before.id, before.clone());
+                }
+            }
             _ => {}
         }
         let answer = self.model.commit(Commit { write: write.clone(), guards: guards.clone(), now }).await?;

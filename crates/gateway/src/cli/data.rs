@@ -8,7 +8,7 @@ use store_embedded::{EmbeddedStore, OpenError, Options};
 use super::{DAMAGED, File, IO_FAILURE, USAGE, printer};
 use crate::{
     clock,
-    config::{Overrides, StoreConfig},
+    config::{Config, Overrides, StoreConfig},
     control::{self, Reply, Request},
 };
 
@@ -47,9 +47,12 @@ impl Place {
 }
 
 impl Data {
+    pub(super) fn config(&self) -> Result<Config, ExitCode> {
+        self.file.load(&Overrides { data: self.data.clone(), ..Overrides::default() })
+    }
+
     pub(super) fn place(&self) -> Result<Place, ExitCode> {
-        let overrides = Overrides { data: self.data.clone(), ..Overrides::default() };
-        Place::of(&self.file.load(&overrides)?.store).ok_or_else(|| {
+        Place::of(&self.config()?.store).ok_or_else(|| {
             printer::err(&format!("interlingua: {NOT_EMBEDDED}"));
             ExitCode::from(USAGE)
         })

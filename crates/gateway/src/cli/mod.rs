@@ -2,6 +2,11 @@
 
 mod backup;
 pub(crate) mod data;
+mod export;
+mod host;
+mod import;
+mod migrate;
+pub mod openapi;
 pub(crate) mod printer;
 mod receiver;
 mod restore;
@@ -24,6 +29,8 @@ use crate::{
 
 pub use routes::table as routes_table;
 
+/// Lines of an import were refused; all others are in.
+pub const REFUSED: u8 = 1;
 /// The command line is wrong (`EX_USAGE` of sysexits.h).
 pub const USAGE: u8 = 64;
 /// Data are damaged (`EX_DATAERR`).
@@ -32,6 +39,8 @@ pub const DAMAGED: u8 = 65;
 pub const IO_FAILURE: u8 = 74;
 /// The configuration is wrong (`EX_CONFIG`).
 pub const CONFIGURATION: u8 = 78;
+/// A signal ended an import: 128 and the number of SIGINT.
+pub const INTERRUPTED: u8 = 130;
 
 /// A gateway that serves one store of users in many API dialects.
 #[derive(Parser, Debug)]
@@ -77,10 +86,52 @@ enum Command {
         #[command(flatten)]
         order: verify::Order,
     },
+    /// Make the users of a file, one JSON object a line as the `rest` dialect has them, also while the store
+    /// is served
+    ///
+    /// A line may also say `id`, `createdAt`, `updatedAt`, `links` and `secureMetadata`. Each user is made by
+    /// a commit of its own, with all the guarantees of a request's; a line that is wrong, or whose id, link or
+    /// username is another user's, is refused, reported and left out. A user that is there already, just as
+    /// the line says, is counted and left alone: so the same command can be given again, and after a crash,
+    /// a signal or a failure goes on where it ended (it notes that in FILE.state). A line without an id gets
+    /// one that is made of it and its number.
+    ///
+    /// Exit codes: 0 when all users are in, 1 when lines were refused, 64 for a wrong command line, 65 when
+    /// the store is damaged, 74 when something cannot be read or written, 78 for a wrong configuration, 130
+    /// after SIGINT or SIGTERM.
+    #[command(verbatim_doc_comment)]
+    Import {
+        #[command(flatten)]
+        order: import::Order,
+    },
+    /// Write all users into a new file, one JSON object a line as the `rest` dialect has them, also while the
+    /// store is served
+    ///
+    /// In the order of their ids, for `import`. Deleted users are not in it. No `secureMetadata` is: it is
+    /// never shown; how many users have one is told at the end. The file can be read by its owner only, and
+    /// is there once it is whole. Who is changed meanwhile is in it as before or as after: for the state of
+    /// one moment, take a backup.
+    #[command(verbatim_doc_comment)]
+    Export {
+        #[command(flatten)]
+        order: export::Order,
+    },
+    /// Make the tables of a PostgreSQL, or bring them up to date
+    Migrate {
+        #[command(flatten)]
+        file: File,
+    },
     /// List what is served: mount, dialect, method, path
     Routes {
         #[command(flatten)]
         file: File,
+    },
+    /// Print the OpenAPI document of a mount
+    Openapi {
+        #[command(flatten)]
+        file: File,
+        #[command(flatten)]
+        order: openapi::Order,
     },
     /// Print a signed curl command, to be read or piped to sh
     Sign {
@@ -156,8 +207,15 @@ fn obey(command: Command) -> Result<ExitCode, ExitCode> {
         Command::Backup { order } => backup::run(&order),
         Command::Restore { order } => restore::run(&order),
         Command::Verify { order } => verify::run(&order),
+        Command::Import { order } => import::run(&order),
+        Command::Export { order } => export::run(&order),
+        Command::Migrate { file } => migrate::run(&file),
         Command::Routes { file } => {
             Ok(printer::out(&routes::table(&file.load(&Overrides::default())?.mounts)))
+        }
+        Command::Openapi { file, order } => {
+            let config = file.load(&Overrides::default())?;
+            printed("openapi", openapi::print(&config, &order, clock::now()))
         }
         Command::Sign { file, order } => {
             let config = file.load(&Overrides::default())?;

@@ -1,7 +1,7 @@
 //! The command line's one way to stdout and stderr.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal as _, Write},
     process::ExitCode,
 };
 
@@ -22,4 +22,15 @@ pub(crate) fn out(text: &str) -> ExitCode {
 pub(crate) fn err(text: &str) {
     // Where stderr is closed there is nobody left to tell.
     drop(writeln!(io::stderr(), "{text}"));
+}
+
+/// True where somebody looks at stderr.
+pub(crate) fn is_watched() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Writes a line of a terminal's stderr anew; an empty one leaves no trace.
+pub(crate) fn rewrite(text: &str) {
+    // As above.
+    drop(write!(io::stderr(), "\r\x1b[K{text}"));
 }

@@ -197,7 +197,7 @@ fn checked(target: &str) -> Result<String, String> {
 }
 
 /// The address to reach a listener by: one that listens everywhere listens on loopback too.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         ip if !ip.is_unspecified() => ip,
         std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),

@@ -9,7 +9,9 @@ use std::{
 };
 
 use clap::Args;
-use gateway_core::{Attr, Caller, Error, Namespace, Operation, Place, Reach, Timestamp, Value};
+use gateway_core::{
+    Attr, Caller, Change, Error, Namespace, Operation, Place, Reach, Status, Timestamp, User, UserId, Value,
+};
 use gateway_dialect::{Action, Dialect, Naming, Request, Site, Target, UnknownFields};
 use http::HeaderMap;
 
@@ -63,7 +65,7 @@ pub fn translate(order: &Order, now: Timestamp) -> Result<String, String> {
     Ok(text)
 }
 
-fn decode(dialect: &dyn Dialect, body: &[u8], now: Timestamp) -> Result<Vec<gateway_core::Change>, String> {
+fn decode(dialect: &dyn Dialect, body: &[u8], now: Timestamp) -> Result<Vec<Change>, String> {
     let update = dialect.routes().iter().find(|route| route.action == Action::Update);
     let route = update.ok_or_else(|| format!("{} has no updates", dialect.name()))?;
     // Whom the update is for does not matter, but some bodies name the user of their path.
@@ -81,8 +83,24 @@ fn decode(dialect: &dyn Dialect, body: &[u8], now: Timestamp) -> Result<Vec<gate
     match decoded.operation {
         Operation::Update { deferred: Some(error), .. } => Err(explain(dialect, &error)),
         Operation::Update { changes, .. } => Ok(changes),
+        Operation::Revise(_) => revised(dialect, &site, &request).map_err(|error| explain(dialect, &error)),
         _ => Err(format!("this is no update of {}", dialect.name())),
     }
+}
+
+/// The changes of a patch of a document: what it sets shows on a user without anything, and what it clears
+/// on one that has everything.
+///
+/// # Errors
+/// What is wrong with the patch.
+pub fn revised(dialect: &dyn Dialect, site: &Site<'_>, request: &Request<'_>) -> Result<Vec<Change>, Error> {
+    let blank = User::new(UserId::from_bytes([0; 16]), Status::Active, site.now);
+    let mut full = demo::everything(site.now);
+    let mut changes = dialect.revise(site, request, &blank)?;
+    full.apply(&changes);
+    let cleared = dialect.revise(site, request, &full)?;
+    changes.extend(cleared.into_iter().filter(|change| change.value.is_none()));
+    Ok(changes)
 }
 
 /// The id that a body names, as some do beside their path.
@@ -100,7 +118,8 @@ fn explain(dialect: &dyn Dialect, error: &Error) -> String {
     for field in &error.fields {
         let place = match &field.place {
             Place::Attr(attr) => dialect.fields().wire(*attr).unwrap_or_default().to_owned(),
-            Place::Header(name) | Place::Parameter(name) => (*name).to_owned(),
+            Place::Header(name) => (*name).to_owned(),
+            Place::Parameter(name) => name.clone().into_owned(),
             Place::Member(name) => name.clone(),
         };
         let _infallible = write!(text, "\n  {place}: {}", field.problem);

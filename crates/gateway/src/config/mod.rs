@@ -153,17 +153,21 @@ pub enum StoreConfig {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Postgres {
     /// Where it is, and who may enter: a secret.
-    pub url: Secret,
-    /// Whose certificates are believed, as PEM; the public issuers where there is none.
-    pub ca: Option<Vec<u8>>,
-    /// How many connections are open at once.
-    pub pool_size: usize,
+    pub url: String,
+    /// Connections for commits.
+    pub commit_connections: usize,
+    /// Connections for reads.
+    pub read_connections: usize,
     /// Whether commits that come at once share a statement.
     pub coalesce: bool,
     /// How old a read may be; `None` for not at all.
     pub max_stale: Option<Duration>,
+    /// How much memory users may take that were read lately, where reads may be old.
+    pub cache_bytes: u64,
     /// How long a connection may take to open.
     pub connect_timeout: Duration,
+    /// How long a request waits for a connection.
+    pub wait_timeout: Duration,
     /// How long the answer to a statement may take.
     pub statement_timeout: Duration,
 }
@@ -342,7 +346,6 @@ impl fmt::Debug for StoreConfig {
                 .finish(),
             Self::Postgres(postgres) => f
                 .debug_struct("Postgres")
-                .field("pool_size", &postgres.pool_size)
                 .field("coalesce", &postgres.coalesce)
                 .field("max_stale", &postgres.max_stale)
                 .finish_non_exhaustive(),

@@ -20,6 +20,7 @@ const DEMO: &[&str] = &[
     "demo-service-token",
     "demo-jwt-secret",
     "demo-access-token",
+    "demo-admin-token",
     "demo-supplier-secret",
     "demo-webhook-secret",
 ];

@@ -11,7 +11,7 @@ use super::{
 };
 
 const CACHE_BYTES: RangeInclusive<i64> = 64 * 1024..=64 * 1024 * 1024 * 1024;
-const POOL: RangeInclusive<i64> = 1..=1_000;
+const CONNECTIONS: RangeInclusive<i64> = 1..=1_000;
 /// 0 is off.
 const STALE_MS: RangeInclusive<i64> = 0..=60_000;
 
@@ -53,10 +53,7 @@ fn embedded(mut options: Options<'_>, overrides: &Overrides) -> StoreConfig {
     let path = overrides.data.clone().or(path.map(PathBuf::from));
     let store = StoreConfig::Embedded {
         path: path.unwrap_or_else(|| PathBuf::from("data")),
-        cache_bytes: options
-            .integer("cache_bytes", CACHE_BYTES)
-            .and_then(|bytes| u64::try_from(bytes).ok())
-            .unwrap_or(64 * 1024 * 1024),
+        cache_bytes: cache_bytes(&mut options),
         encryption_key: key(&mut options, "encryption_key"),
     };
     options.finish();
@@ -64,19 +61,35 @@ fn embedded(mut options: Options<'_>, overrides: &Overrides) -> StoreConfig {
 }
 
 fn postgres(mut options: Options<'_>) -> StoreConfig {
-    let url = options.secrets("url", 1).pop().unwrap_or_else(|| Secret::new(Vec::new(), false));
     let stale = options.integer("max_stale_ms", STALE_MS).and_then(|ms| u64::try_from(ms).ok());
     let store = Postgres {
-        url,
-        ca: options.file("ca"),
-        pool_size: size(&mut options, "pool_size", POOL).unwrap_or(16),
+        url: url(&mut options),
+        commit_connections: size(&mut options, "commit_connections", CONNECTIONS).unwrap_or(2),
+        read_connections: size(&mut options, "read_connections", CONNECTIONS).unwrap_or(2),
         coalesce: options.flag("coalesce", true),
         max_stale: stale.filter(|ms| *ms > 0).map(Duration::from_millis),
+        cache_bytes: cache_bytes(&mut options),
         connect_timeout: timeout(&mut options, "connect_timeout_ms", 2_000),
+        wait_timeout: timeout(&mut options, "wait_timeout_ms", 2_000),
         statement_timeout: timeout(&mut options, "statement_timeout_ms", 5_000),
     };
     options.finish();
     StoreConfig::Postgres(store)
+}
+
+/// The URL, of which nothing is ever shown.
+fn url(options: &mut Options<'_>) -> String {
+    let Some(secret) = options.secrets("url", 1).pop() else { return String::new() };
+    let url = String::from_utf8_lossy(secret.expose()).into_owned();
+    if let Err(why) = store_postgres::check_url(&url) {
+        options.problem("url", format!("the URL cannot be used: {why}"));
+    }
+    url
+}
+
+fn cache_bytes(options: &mut Options<'_>) -> u64 {
+    let bytes = options.integer("cache_bytes", CACHE_BYTES).and_then(|bytes| u64::try_from(bytes).ok());
+    bytes.unwrap_or(64 * 1024 * 1024)
 }
 
 /// A key of 32 bytes, by reference.

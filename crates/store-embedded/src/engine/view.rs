@@ -7,10 +7,11 @@ use std::{borrow::Cow, ops::Bound, sync::Arc};
 use fjall::Readable as _;
 use gateway_core::{LedgerRecord, Namespace, Page, Selection, Status, StoreError, UniqueKey, User, UserId};
 
-use super::{Engine, Place, SEQ, Stamp, fault};
+use super::{Engine, LISTED, Place, SEQ, Stamp, fault};
 use crate::{
     index,
     ledger::Row,
+    marker::Lists,
     record::{self, Stored},
 };
 
@@ -36,23 +37,16 @@ impl<'a> View<'a> {
 
     /// The last batch in here; 0 before the first.
     pub(crate) fn seq(&self) -> Result<u64, StoreError> {
-        let Some(plain) = self.get(Place::Meta, SEQ)? else {
-            return Ok(0);
-        };
-        Stamp::decode(&plain).map(|stamp| stamp.seq).ok_or(StoreError::Damaged("batch number"))
+        let stamp = self.get(Place::Meta, SEQ, Stamp::decode)?;
+        Ok(stamp.map_or(0, |stamp| stamp.seq))
     }
 
     pub(crate) fn user(&self, id: UserId) -> Result<Option<Stored>, StoreError> {
-        let plain = self.get(Place::Users, id.as_bytes())?;
-        plain.map(|plain| decode_user(&plain)).transpose()
+        self.get(Place::Users, id.as_bytes(), Stored::decode)
     }
 
     pub(crate) fn owner(&self, key: &UniqueKey) -> Result<Option<UserId>, StoreError> {
-        let Some(plain) = self.get(Place::Keys, &index::owner_key(key))? else {
-            return Ok(None);
-        };
-        let id = plain.as_slice().try_into().map(UserId::from_bytes);
-        id.map(Some).ok().ok_or(StoreError::Damaged("index row"))
+        self.get(Place::Keys, &index::owner_key(key), user_id)
     }
 
     /// The user with a unique key: index and user from this one view.
@@ -69,10 +63,8 @@ impl<'a> View<'a> {
     /// `None` where the row's hour was dropped.
     pub(crate) fn ledger(&self, row: Row) -> Result<Option<LedgerRecord>, StoreError> {
         let place = Place::Hour(row.hour());
-        match self.get(place, &row.encode())? {
-            Some(plain) => {
-                record::decode_ledger(&plain).map(Some).ok_or(StoreError::Damaged("ledger record"))
-            }
+        match self.get(place, &row.encode(), record::decode_ledger)? {
+            Some(record) => Ok(Some(record)),
             None if self.engine.keyspace(place).is_none() => Ok(None),
             None => Err(StoreError::Damaged("ledger record missing")),
         }
@@ -91,23 +83,42 @@ impl<'a> View<'a> {
     }
 
     pub(crate) fn list(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
-        match &page.of {
-            Selection::Namespace(namespace) => {
-                let (after, end) = index::member_bounds(namespace, page.after);
-                let bounds = (Bound::Excluded(after), Bound::Excluded(end));
-                let mut users = Vec::new();
-                for item in self.snapshot.range(&self.engine.keys, bounds).take(page.limit) {
-                    let (key, sealed) = item.into_inner().map_err(fault)?;
-                    self.unseal(Place::Keys, &key, &sealed)?;
-                    let id = index::member_id(&key).ok_or(StoreError::Damaged("index row"))?;
-                    let user = self.user(id)?.and_then(Stored::live);
-                    let user = user.filter(|user| user.external_id(namespace).is_some());
-                    users.push(user.ok_or(StoreError::Damaged("index row without its user"))?);
-                }
-                Ok(users)
-            }
-            of => self.list_all(page, of),
+        let Some(selection) = index::selection(&page.of, &self.engine.sealer) else {
+            return self.list_all(page);
+        };
+        let (after, end) = index::selected_bounds(&selection, page.after);
+        let bounds = (Bound::Excluded(after), Bound::Included(end));
+        let mut users = Vec::new();
+        for item in self.snapshot.range(&self.engine.keys, bounds).take(page.limit) {
+            let (key, sealed) = item.into_inner().map_err(fault)?;
+            self.unseal(Place::Keys, &key, &sealed)?;
+            let id = index::selected_id(&key).ok_or(StoreError::Damaged("index row"))?;
+            let user = self.user(id)?.and_then(Stored::live).filter(|user| page.of.holds(user));
+            users.push(user.ok_or(StoreError::Damaged("index row without its user"))?);
         }
+        Ok(users)
+    }
+
+    fn list_all(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
+        let live = |stored: Result<Stored, StoreError>| stored.map(Stored::live).transpose();
+        self.stored(page.after).filter_map(live).take(page.limit).collect()
+    }
+
+    /// Everything that stands under ids after this one, in their order.
+    pub(crate) fn stored(
+        &self,
+        after: Option<UserId>,
+    ) -> impl Iterator<Item = Result<Stored, StoreError>> + use<'_, 'a> {
+        let after = after.map_or(Bound::Unbounded, |id| Bound::Excluded(*id.as_bytes()));
+        self.snapshot.range(&self.engine.users, (after, Bound::Unbounded)).map(|item| {
+            let (key, sealed) = item.into_inner().map_err(fault)?;
+            Stored::decode(&self.unseal(Place::Users, &key, &sealed)?).ok_or_else(|| damaged(Place::Users))
+        })
+    }
+
+    /// The last user whose rows an upgrade has made.
+    pub(crate) fn listed(&self) -> Result<Option<UserId>, StoreError> {
+        self.get(Place::Meta, LISTED, user_id)
     }
 
     /// Users whose names begin with a part, then those whose names only hold it; by the index alone,
@@ -146,23 +157,10 @@ impl<'a> View<'a> {
                 continue;
             }
             let plain = self.unseal(Place::Keys, &key, &sealed)?;
-            let id = (*plain).try_into().map(UserId::from_bytes);
-            let user = self.user(id.ok().ok_or(StoreError::Damaged("index row"))?)?.and_then(Stored::live);
+            let id = user_id(&plain).ok_or(StoreError::Damaged("index row"))?;
+            let user = self.user(id)?.and_then(Stored::live);
             let user = user.ok_or(StoreError::Damaged("index row without its user"))?;
             users.extend(Some(user).filter(|user| user.status != Status::Closed));
-        }
-        Ok(users)
-    }
-
-    fn list_all(&self, page: &Page, of: &Selection) -> Result<Vec<Arc<User>>, StoreError> {
-        let after = page.after.map_or(Bound::Unbounded, |id| Bound::Excluded(*id.as_bytes()));
-        let mut users = Vec::new();
-        let mut items = self.snapshot.range(&self.engine.users, (after, Bound::Unbounded));
-        while users.len() < page.limit {
-            let Some(item) = items.next() else { break };
-            let (key, sealed) = item.into_inner().map_err(fault)?;
-            let plain = self.unseal(Place::Users, &key, &sealed)?;
-            users.extend(decode_user(&plain)?.live().filter(|user| of.holds(user)));
         }
         Ok(users)
     }
@@ -174,12 +172,13 @@ impl<'a> View<'a> {
             return Ok(Checked::default());
         };
         let mut checked = Checked::default();
+        let has_rows = self.engine.lists() == Lists::Whole;
         let bounds = (Bound::Excluded(after), Bound::Unbounded);
         for item in self.snapshot.range::<&[u8], _>(&keyspace, bounds).take(limit) {
             let (key, sealed) = item.into_inner().map_err(fault)?;
             let whole = self.unseal(place, &key, &sealed).is_ok_and(|plain| match place {
                 Place::Meta | Place::Keys => true,
-                Place::Users => Stored::decode(&plain).is_some(),
+                Place::Users => Stored::decode(&plain).is_some_and(|user| !has_rows || self.is_listed(&user)),
                 Place::Hour(_) => record::decode_ledger(&plain).is_some(),
             });
             checked.records += 1;
@@ -189,12 +188,29 @@ impl<'a> View<'a> {
         Ok(checked)
     }
 
-    fn get(&self, place: Place, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    /// Whether a user has its row in each selection: where one is missing, a list would pass the user over.
+    fn is_listed(&self, stored: &Stored) -> bool {
+        let Stored::Live(user) = stored else {
+            return true;
+        };
+        let keys = self.engine.selected_keys(&Selection::of(user), user.id);
+        keys.iter().all(|key| self.get(Place::Keys, key, |_row| Some(())).is_ok_and(|row| row.is_some()))
+    }
+
+    fn get<T>(
+        &self,
+        place: Place,
+        key: &[u8],
+        decode: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
         let Some(keyspace) = self.engine.keyspace(place) else {
             return Ok(None);
         };
-        let sealed = self.snapshot.get(&keyspace, key).map_err(fault)?;
-        sealed.map(|sealed| self.unseal(place, key, &sealed).map(Cow::into_owned)).transpose()
+        let Some(sealed) = self.snapshot.get(&keyspace, key).map_err(fault)? else {
+            return Ok(None);
+        };
+        let plain = self.unseal(place, key, &sealed)?;
+        decode(&plain).map(Some).ok_or_else(|| damaged(place))
     }
 
     fn unseal<'b>(&self, place: Place, key: &[u8], sealed: &'b [u8]) -> Result<Cow<'b, [u8]>, StoreError> {
@@ -213,6 +229,6 @@ pub(super) fn damaged(place: Place) -> StoreError {
     })
 }
 
-fn decode_user(plain: &[u8]) -> Result<Stored, StoreError> {
-    Stored::decode(plain).ok_or(StoreError::Damaged("user"))
+fn user_id(plain: &[u8]) -> Option<UserId> {
+    plain.try_into().map(UserId::from_bytes).ok()
 }

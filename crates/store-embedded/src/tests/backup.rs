@@ -20,8 +20,8 @@ async fn backed_up(options: impl Fn(&Bench) -> Options) -> (Bench, PathBuf) {
     done(&store, bench.delete(&user(20))).await;
     let backup = bench.path().join("backup");
     let told = store.backup(&backup, |_| true).unwrap();
-    // 20 users, 19 links and memberships, 20 ledger rows, the batch number.
-    assert_eq!((told.batch, told.records), (21, 20 + 2 * 19 + 20 + 1));
+    // 20 users, 19 links, memberships and statuses, 20 ledger rows, the batch number.
+    assert_eq!((told.batch, told.records), (21, 20 + 3 * 19 + 20 + 1));
     (bench, backup)
 }
 
@@ -57,9 +57,13 @@ async fn a_restored_store_is_the_store_of_that_moment_and_goes_on() {
             names.collect::<std::collections::BTreeSet<_>>()
         };
         assert_eq!(names(&dir), names(&bench.path().join("data")), "and no leftovers");
+        let key = EmbeddedStore::open(&bench.path().join("data"), options(&bench)).unwrap().key();
+        assert_ne!(key, EmbeddedStore::open(Bench::new().path(), options(&bench)).unwrap().key());
         for _ in 0..2 {
             let store = EmbeddedStore::open(&dir, options(&bench)).unwrap();
             check(&bench, &store).await;
+            check_lists(&store).await;
+            assert_eq!(store.key(), key, "entity tags go on to hold");
             assert_eq!(store.scrub().unwrap().damaged, 0);
         }
         let store = EmbeddedStore::open(&dir, options(&bench)).unwrap();

@@ -143,7 +143,7 @@ fn batches(bench: &Bench, bytes: &[u8]) -> Vec<journal::Batch> {
 }
 
 /// Every regular file of a directory, by its path in it.
-fn files(dir: &Path) -> Vec<PathBuf> {
+pub(super) fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();

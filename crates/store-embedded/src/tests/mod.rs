@@ -6,6 +6,8 @@ mod damage;
 mod fault;
 mod ledger;
 mod open;
+mod selections;
+mod upgrade;
 
 use std::{
     path::Path,
@@ -16,8 +18,8 @@ use std::{
 };
 
 use gateway_core::{
-    Attr, Change, Commit, Committed, ExternalId, Guard, LedgerKey, LedgerRecord, Link, Namespace, Status,
-    Timestamp, UniqueKey, User, UserId, UserStore as _, Value, Write,
+    Attr, Change, Commit, Committed, ExternalId, Guard, LedgerKey, LedgerRecord, Link, Namespace, Page,
+    Selection, Status, Timestamp, UniqueKey, User, UserId, UserStore as _, Value, Write,
 };
 use tempfile::TempDir;
 use time::macros::utc_datetime;
@@ -135,6 +137,18 @@ fn with(before: &Arc<User>, attr: Attr, text: &str) -> Arc<User> {
 
 async fn done(store: &EmbeddedStore, commit: Commit) {
     assert_eq!(store.commit(commit).await.unwrap(), Committed::Done);
+}
+
+/// Holds every list of a store against what each user says of itself; how many users there are.
+async fn check_lists(store: &EmbeddedStore) -> usize {
+    let list = async |of| store.list(&Page { after: None, of, limit: usize::MAX }).await.unwrap();
+    let users = list(Selection::All).await;
+    let all: std::collections::BTreeSet<_> = users.iter().flat_map(|user| Selection::of(user)).collect();
+    for of in all {
+        let held: Vec<_> = users.iter().filter(|user| of.holds(user)).cloned().collect();
+        assert_eq!(list(of.clone()).await, held, "{of:?}");
+    }
+    users.len()
 }
 
 /// Copies a directory as it is, as a crash would leave it.
