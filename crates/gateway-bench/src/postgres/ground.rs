@@ -141,7 +141,7 @@ impl Tally {
             [self.statements, self.transactions, self.reads].map(|count| count / self.commits);
         format!(
             "a commit is {statements:.3} statements, each a round trip, {transactions:.3} transactions that \
-             write, by the server's count, and {reads:.2} reads"
+             write, by the server's count, and {reads:.2} statements for reads"
         )
     }
 }

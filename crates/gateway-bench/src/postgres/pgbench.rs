@@ -13,8 +13,8 @@ use crate::{Failure, process::is_installed};
 const SCRIPT: &str = include_str!("update.sql");
 /// Threads of pgbench: one for each core.
 const THREADS: &str = "2";
-/// Seconds that connecting may take: its clock runs meanwhile, and its rate leaves them out.
-const CONNECTING: u64 = 3;
+/// How many connect in a second at the least: its clock runs meanwhile, and its rate leaves that out.
+const CONNECTS: usize = 32;
 
 /// pgbench, ready to run.
 pub(super) struct Pgbench {
@@ -47,9 +47,10 @@ impl Pgbench {
 
     /// Updates a second, over so many connections for so many seconds.
     pub(super) fn run(&self, connections: usize, seconds: u64) -> Result<f64, Failure> {
+        let seconds = seconds + connections.div_ceil(CONNECTS) as u64;
         let mut command = Command::new(&self.program);
         command.args(["-n", "-M", "prepared", "-j", THREADS, "-c", &connections.to_string()]);
-        command.args(["-T", &(seconds + CONNECTING).to_string(), "-f"]).arg(&self.script);
+        command.args(["-T", &seconds.to_string(), "-f"]).arg(&self.script);
         for variable in &self.variables {
             command.args(["-D", variable]);
         }
