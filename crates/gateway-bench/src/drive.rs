@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::{
     Failure, Plan,
-    load::{Until, drive},
+    load::{AWAKE, Until, drive},
     peers,
     process::{GATEWAY, LOAD_CORE, SERVER_CORE, Server, is_installed, pinned},
     request::{Kind, Partner},
@@ -68,7 +68,7 @@ pub(crate) fn run(plan: &Plan) -> Result<bool, Failure> {
     let notes: String = notes.iter().map(|note| format!("- {note}\n")).collect();
     say(&format!("\n{table}\n{notes}"));
     if plan.readme {
-        write_readme(&format!("{table}\n{notes}"))?;
+        write_readme(MARKS, &format!("{table}\n{notes}"))?;
     }
     Ok(good)
 }
@@ -107,7 +107,7 @@ fn send(
 ) -> Result<crate::load::Run, Failure> {
     let mut next = |out: &mut Vec<u8>| partner.write(kind, out);
     // A bare server, alone or behind a peer, answers 200 to all.
-    let run = drive(server.address, plan.connections, until, kind.status(), &mut next);
+    let run = drive(server.address, plan.connections, AWAKE, until, kind.status(), &mut next);
     run.map_err(|error| format!("{}, {kind:?}: {error}", server.name).into())
 }
 
@@ -177,11 +177,10 @@ fn count(
     Ok(good)
 }
 
-/// Puts the table between its marks.
-fn write_readme(table: &str) -> Result<(), Failure> {
+/// Puts a table between its marks.
+pub(crate) fn write_readme([open, close]: [&str; 2], table: &str) -> Result<(), Failure> {
     let path = Path::new("README.md");
     let text = fs::read_to_string(path)?;
-    let [open, close] = MARKS;
     let parts = text.split_once(open).and_then(|(before, rest)| Some((before, rest.split_once(close)?.1)));
     let (before, after) = parts.ok_or("README.md has no marks for the table")?;
     Ok(fs::write(path, format!("{before}{open}{table}{close}{after}"))?)

@@ -13,6 +13,11 @@ use crate::Failure;
 /// Nothing takes longer; a server that does hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Never asleep: to wake the load would cost a server that is slower than it, and no other.
+pub(crate) const AWAKE: Duration = Duration::ZERO;
+/// Asleep while there is nothing to do: what shares its cores with the load has them then.
+pub(crate) const ASLEEP: Duration = Duration::from_millis(100);
+
 /// When a run ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Until {
@@ -66,10 +71,11 @@ fn connect(poll: &Poll, address: SocketAddr, connections: usize) -> Result<Vec<C
 }
 
 /// Sends what `next` writes over so many connections, each waiting for its answer, which must have
-/// this status.
+/// this status; waits for answers for so long at a time.
 pub(crate) fn drive(
     address: SocketAddr,
     connections: usize,
+    wait: Duration,
     until: Until,
     status: u16,
     next: &mut dyn FnMut(&mut Vec<u8>),
@@ -103,8 +109,7 @@ pub(crate) fn drive(
     let mut open = clients.len();
     let mut answered = begun;
     while open > 0 {
-        // Never asleep: to wake the load would cost a server that is slower than it, and no other.
-        poll.poll(&mut events, Some(Duration::ZERO))?;
+        poll.poll(&mut events, Some(wait))?;
         if events.is_empty() && answered.elapsed() > PATIENCE {
             return Err("the server does not answer".into());
         }

@@ -1,10 +1,12 @@
-//! The bench: what a request costs the gateway, against a bare hyper server in the same run.
+//! The bench: what a request costs the gateway, against a bare hyper server in the same run, or, over
+//! PostgreSQL, against pgbench.
 
 mod bare;
 mod drive;
 mod load;
 mod peers;
 mod people;
+mod postgres;
 mod process;
 mod request;
 mod syscalls;
@@ -12,7 +14,7 @@ mod table;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// What ends the bench early: a sentence.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -36,22 +38,34 @@ enum Role {
     People(people::People),
 }
 
+/// Where the gateway keeps its users.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum Store {
+    /// On its own disk
+    Embedded,
+    /// In a PostgreSQL: that of INTERLINGUA_POSTGRES_URL, or a throwaway one
+    Postgres,
+}
+
 /// What to measure.
 #[derive(Args, Clone, Debug)]
 struct Plan {
+    /// The gateway's store
+    #[arg(long, value_enum, default_value = "embedded")]
+    store: Store,
     /// A look of half a minute: three short pairs
     #[arg(long)]
     quick: bool,
     /// Puts the table into README.md
     #[arg(long)]
     readme: bool,
-    /// Users in the store
+    /// Users in the store; at least 20 000 in a PostgreSQL
     #[arg(long, default_value_t = 1000)]
     users: u64,
     /// The gateway's cache of users, in MiB; one takes about 1 KiB
     #[arg(long, default_value_t = 64)]
     cache_mib: u64,
-    /// Connections of the load
+    /// Connections of the load; always 256 and 16 over a PostgreSQL
     #[arg(long, default_value_t = 64)]
     connections: usize,
     /// Pairs of runs; at least 5, unless --quick
@@ -73,6 +87,7 @@ fn main() -> ExitCode {
     let done = match cli.role {
         Some(Role::Bare(sizes)) => bare::run(sizes).map(|()| true),
         Some(Role::People(people)) => people::write(people).map(|()| true),
+        None if cli.plan.store == Store::Postgres => postgres::run(&cli.plan),
         None => drive::run(&cli.plan),
     };
     match done {

@@ -81,14 +81,9 @@ impl Server {
         self.child.id()
     }
 
-    /// Seconds on a core so far, user and system, of all its threads, ended ones too (proc(5): the
-    /// sum is exact to the tick, only its division is sampled).
+    /// Seconds on a core so far, user and system, of all its threads, ended ones too.
     pub(crate) fn cpu_seconds(&self) -> Result<f64, Failure> {
-        let text = fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
-        // The name, in brackets, may hold blanks.
-        let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let ticks: Vec<u64> = fields.skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
-        Ok(ticks.iter().sum::<u64>() as f64 / TICKS)
+        cpu_seconds(self.id(), 2)
     }
 
     /// A figure of its metrics.
@@ -104,6 +99,16 @@ impl Drop for Server {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// Seconds on a core of a process (proc(5): the sum is exact to the tick, only its division is sampled):
+/// the first two fields are its own, the next two those of the processes that it has outlived.
+pub(crate) fn cpu_seconds(id: u32, fields: usize) -> Result<f64, Failure> {
+    let text = fs::read_to_string(format!("/proc/{id}/stat"))?;
+    // The name, in brackets, may hold blanks.
+    let rest = text.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: Vec<u64> = rest.skip(11).take(fields).map(str::parse).collect::<Result<_, _>>()?;
+    Ok(ticks.iter().sum::<u64>() as f64 / TICKS)
 }
 
 /// The name of the server that has an admin listener.

@@ -57,6 +57,11 @@ impl Partner {
         Ok(partner)
     }
 
+    /// The next user that it makes is the first again.
+    pub(crate) fn begin_again(&mut self) {
+        self.made = 0;
+    }
+
     /// The time, to the second, is said anew each second.
     fn stamp(&mut self) {
         self.stamped = Instant::now();

@@ -66,7 +66,7 @@ pub fn postgres(stats: &store_postgres::Stats, is_reached: bool) -> String {
             stats.collisions,
         ),
         ("statements_total", "counter", "Statements sent for commits, a round trip each.", stats.statements),
-        ("reads_total", "counter", "Reads sent to the database.", stats.reads),
+        ("reads_total", "counter", "Statements sent for reads.", stats.reads),
         ("pool_waits_total", "counter", "Reads that had to wait for a connection.", stats.read_waits),
         ("cache_hits_total", "counter", "Reads answered from memory (max_stale_ms).", stats.cache_hits),
         ("connects_total", "counter", "Connections made, the first ones included.", stats.connects),

@@ -7,7 +7,6 @@ use std::{
 
 use gateway_core::{Committed, StoreError};
 use tokio::time::{self, MissedTickBehavior};
-use tokio_postgres::Statement;
 
 use crate::{
     Shared,
@@ -16,7 +15,7 @@ use crate::{
     error::{AWAY, Failure},
     queue::{Answer, Job},
     resolve,
-    statement::{self, Verdict},
+    statement::{self, Statements, Verdict},
     stats::count,
 };
 
@@ -30,7 +29,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// A connection with its statement prepared.
 pub(crate) struct Lane {
     pub(crate) link: Link,
-    commits: Statement,
+    commits: Statements,
 }
 
 /// Runs until the queue is closed and drained.

@@ -9,6 +9,7 @@ mod cache;
 mod connect;
 mod error;
 mod lane;
+mod lookup;
 mod migrate;
 mod options;
 mod pack;
@@ -63,6 +64,8 @@ struct Shared {
     connector: connect::Connector,
     queue: queue::Queue,
     reads: reads::Reads,
+    /// By kind.
+    lookups: [lookup::Lookups; 3],
     cache: Option<cache::Cache>,
     counters: Arc<stats::Counters>,
     /// Connections that stand.
@@ -103,6 +106,7 @@ impl PostgresStore {
             connector,
             queue: queue::Queue::new(options.largest_batch()),
             reads: reads::Reads::new(options.read_connections, options.reads_in_flight),
+            lookups: Default::default(),
             cache: options.max_stale.map(|stale| cache::Cache::new(stale, options.cache_bytes)),
             counters,
             open: AtomicUsize::new(0),
@@ -235,7 +239,7 @@ impl UserStore for PostgresStore {
 
 impl Shared {
     /// Judges a commit that no statement needs to: one with a guard twice, or a write that fits nothing.
-    async fn judge_alone(&self, commit: &Commit) -> Result<Option<Committed>, StoreError> {
+    async fn judge_alone(self: &Arc<Self>, commit: &Commit) -> Result<Option<Committed>, StoreError> {
         let twice = (1..commit.guards.len())
             .find(|at| commit.guards[..*at].iter().any(|guard| guard.key == commit.guards[*at].key));
         let fits = match &commit.write {

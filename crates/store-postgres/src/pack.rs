@@ -129,6 +129,12 @@ impl Pack {
 }
 
 impl Pack {
+    /// Whether a user is updated, and nothing that it is found by.
+    pub(crate) fn only_updates(&self) -> bool {
+        let updates = self.user.as_ref().is_some_and(|user| user.expected.is_some() && user.status > 0);
+        updates && self.new.is_empty() && self.gone.is_empty()
+    }
+
     /// About how large it is on the wire.
     pub(crate) fn bytes(&self) -> usize {
         let answers = self.guards.iter().filter_map(|guard| guard.answer.as_ref()).map(Vec::len);

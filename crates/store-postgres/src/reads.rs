@@ -25,6 +25,7 @@ use crate::{
     connect::Link,
     error::{AWAY, Failure},
     lock,
+    lookup::Lookup,
     pack::{self, KeyRow},
     stats::count,
 };
@@ -43,10 +44,13 @@ const FIND: &str = "SELECT u.id, u.record FROM interlingua_keys k JOIN interling
 
 /// The reads, in the order of [`QUERIES`]: each is prepared on a connection when first used there.
 #[derive(Clone, Copy)]
-enum Query {
+pub(crate) enum Query {
     User,
     Find,
     Ledger,
+    Users,
+    Owners,
+    Ledgers,
     All,
     Members,
     ByEmail,
@@ -57,10 +61,18 @@ enum Query {
     Holding,
 }
 
-const QUERIES: [&str; 11] = [
+const QUERIES: [&str; 14] = [
     USER,
     FIND,
     LEDGER,
+    "SELECT u.id, u.record, q.i FROM unnest($1::uuid[]) WITH ORDINALITY AS q (id, i) \
+        JOIN interlingua_users u ON u.id = q.id",
+    "SELECT u.id, u.record, q.i \
+        FROM unnest($1::bytea[], $2::int2[], $3::bytea[]) WITH ORDINALITY AS q (namespace, kind, value, i) \
+        JOIN interlingua_keys k ON k.namespace = q.namespace AND k.kind = q.kind AND k.value = q.value \
+        JOIN interlingua_users u ON u.id = k.user_id",
+    "SELECT l.at, l.fingerprint, l.user_id, l.answer, q.i \
+        FROM unnest($1::uuid[]) WITH ORDINALITY AS q (key, i) JOIN interlingua_ledger l ON l.key = q.key",
     "SELECT id, record FROM interlingua_users WHERE status > 0 AND id >= $1 ORDER BY id LIMIT $2",
     "SELECT u.id, u.record FROM (SELECT DISTINCT user_id FROM interlingua_keys \
         WHERE namespace = $3 AND kind = 1 AND user_id >= $1 ORDER BY user_id LIMIT $2) k \
@@ -163,7 +175,16 @@ impl Reader {
 impl Shared {
     /// Reads on any connection; once more where it breaks.
     async fn query(&self, query: Query, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, StoreError> {
-        let deadline = Instant::now() + self.options.wait;
+        self.query_by(query, parameters, Instant::now() + self.options.wait).await
+    }
+
+    /// The same with a connection by then; one that is there already may be used later, too.
+    pub(crate) async fn query_by(
+        &self,
+        query: Query,
+        parameters: &[&(dyn ToSql + Sync)],
+        deadline: Instant,
+    ) -> Result<Vec<Row>, StoreError> {
         let away = || StoreError::Unavailable(AWAY);
         let _place = self.place(deadline).await.ok_or_else(away)?;
         count(&self.counters.reads);
@@ -194,21 +215,22 @@ impl Shared {
     }
 
     /// The user of an id.
-    pub(crate) async fn read_user(&self, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
-        let id = Uuid::from_bytes(*id.as_bytes());
-        one(&self.query(Query::User, &[&id]).await?)
+    pub(crate) async fn read_user(self: &Arc<Self>, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
+        user(self.look_up(Lookup::User(Uuid::from_bytes(*id.as_bytes()))).await?)
     }
 
     /// The user with a unique key.
-    pub(crate) async fn read_by(&self, key: &UniqueKey) -> Result<Option<Arc<User>>, StoreError> {
-        let KeyRow { namespace, kind, value } = KeyRow::of(key);
-        one(&self.query(Query::Find, &[&namespace.as_str().as_bytes(), &kind, &value]).await?)
+    pub(crate) async fn read_by(self: &Arc<Self>, key: &UniqueKey) -> Result<Option<Arc<User>>, StoreError> {
+        user(self.look_up(Lookup::Owner(KeyRow::of(key))).await?)
     }
 
     /// The record under a ledger key, live or not.
-    pub(crate) async fn read_ledger(&self, key: LedgerKey) -> Result<Option<LedgerRecord>, StoreError> {
-        let rows = self.query(Query::Ledger, &[&pack::ledger_key(key)]).await?;
-        rows.first().map(ledger_row).transpose()
+    pub(crate) async fn read_ledger(
+        self: &Arc<Self>,
+        key: LedgerKey,
+    ) -> Result<Option<LedgerRecord>, StoreError> {
+        let row = self.look_up(Lookup::Ledger(pack::ledger_key(key))).await?;
+        row.as_ref().map(ledger_row).transpose()
     }
 
     /// A page of users.
@@ -276,8 +298,8 @@ fn stored(row: &Row) -> Result<Stored, StoreError> {
     pack::stored(row.try_get(0).map_err(unreadable)?, row.try_get(1).map_err(unreadable)?)
 }
 
-fn one(rows: &[Row]) -> Result<Option<Arc<User>>, StoreError> {
-    Ok(rows.first().map(stored).transpose()?.and_then(Stored::live))
+fn user(row: Option<Row>) -> Result<Option<Arc<User>>, StoreError> {
+    Ok(row.as_ref().map(stored).transpose()?.and_then(Stored::live))
 }
 
 fn all(rows: &[Row]) -> Result<Vec<Arc<User>>, StoreError> {

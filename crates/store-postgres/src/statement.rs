@@ -3,9 +3,14 @@
 use tokio_postgres::{Client, Row, Statement, types::ToSql};
 use uuid::Uuid;
 
-use crate::{error::Failure, pack::Pack};
+use crate::{
+    error::Failure,
+    pack::{GuardRow, Pack, UserRow},
+};
 
-const SQL: &str = include_str!("sql/commit.sql");
+const COMMIT: &str = include_str!("sql/commit.sql");
+const UPDATE: &str = include_str!("sql/update.sql");
+const SINGLE: &str = include_str!("sql/single.sql");
 
 /// What a statement says of one of its commits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,25 +27,67 @@ pub(crate) enum Verdict {
     Raced,
 }
 
-/// The statement, prepared on a connection.
-pub(crate) async fn prepare(client: &Client) -> Result<Statement, tokio_postgres::Error> {
-    client.prepare(SQL).await
+/// The statement in its forms, prepared on a connection: the smaller, the faster.
+pub(crate) struct Statements {
+    commit: Statement,
+    update: Statement,
+    single: Statement,
+}
+
+/// Prepares them.
+pub(crate) async fn prepare(client: &Client) -> Result<Statements, tokio_postgres::Error> {
+    let (commit, update) = (client.prepare(COMMIT).await?, client.prepare(UPDATE).await?);
+    Ok(Statements { commit, update, single: client.prepare(SINGLE).await? })
 }
 
 /// Sends commits in one statement, one round trip; their verdicts, in order. An error speaks of all.
 pub(crate) async fn run(
     client: &Client,
-    statement: &Statement,
+    statements: &Statements,
     packs: &[&Pack],
 ) -> Result<Vec<Verdict>, Failure> {
-    let columns = Columns::of(packs);
     if client.is_closed() {
         return Err(Failure::NotSent);
     }
-    let rows = client.query(statement, &columns.parameters()).await;
+    let only_updates = packs.iter().all(|pack| pack.only_updates());
+    let rows = if let [pack] = packs
+        && let (true, Some(user), [guard]) = (only_updates, &pack.user, &pack.guards[..])
+    {
+        client.query(&statements.single, &single(user, guard, &pack.expired)).await
+    } else {
+        let columns = Columns::of(packs);
+        let (users, guards, keys) = (columns.users(), columns.guards(), columns.keys());
+        let expired: [&(dyn ToSql + Sync); 1] = [&columns.expired];
+        if only_updates {
+            client.query(&statements.update, &[&users[..], &guards, &expired].concat()).await
+        } else {
+            let all = [&users[..], &guards, &keys.0, &expired, &keys.1].concat();
+            client.query(&statements.commit, &all).await
+        }
+    };
     let rows = rows.map_err(|error| Failure::of(&error))?;
     // What was answered was done: an answer that cannot be read is no refusal.
     verdicts(&rows, packs.len()).ok_or(Failure::Lost)
+}
+
+/// The parameters of [`SINGLE`].
+fn single<'a>(u: &'a UserRow, g: &'a GuardRow, expired: &'a i64) -> [&'a (dyn ToSql + Sync); 14] {
+    [
+        &u.id,
+        &u.expected,
+        &u.version,
+        &u.status,
+        &u.suspended,
+        &u.email,
+        &u.username,
+        &u.record,
+        &g.key,
+        &g.at,
+        expired,
+        &g.fingerprint,
+        &g.user,
+        &g.answer,
+    ]
 }
 
 fn verdicts(rows: &[Row], count: usize) -> Option<Vec<Verdict>> {
@@ -141,39 +188,23 @@ impl<'a> Columns<'a> {
         self.new_places.extend((0..).zip(&pack.new).map(|(place, _)| place));
     }
 
-    fn parameters(&self) -> [&(dyn ToSql + Sync); 29] {
-        let Self { users: u, guards: g, new: n, new_places, gone: o, expired } = self;
-        [
-            &u.commit,
-            &u.id,
-            &u.expected,
-            &u.version,
-            &u.status,
-            &u.suspended,
-            &u.email,
-            &u.username,
-            &u.record,
-            &g.commit,
-            &g.place,
-            &g.key,
-            &g.at,
-            &g.expired,
-            &g.fingerprint,
-            &g.user,
-            &g.answer,
-            &n.commit,
-            new_places,
-            &n.namespace,
-            &n.kind,
-            &n.value,
-            &n.user,
-            expired,
-            &o.commit,
-            &o.namespace,
-            &o.kind,
-            &o.value,
-            &o.user,
-        ]
+    fn users(&self) -> [&(dyn ToSql + Sync); 9] {
+        let u = &self.users;
+        [&u.commit, &u.id, &u.expected, &u.version, &u.status, &u.suspended, &u.email, &u.username, &u.record]
+    }
+
+    fn guards(&self) -> [&(dyn ToSql + Sync); 8] {
+        let g = &self.guards;
+        [&g.commit, &g.place, &g.key, &g.at, &g.expired, &g.fingerprint, &g.user, &g.answer]
+    }
+
+    /// Those that come, those that go.
+    fn keys(&self) -> ([&(dyn ToSql + Sync); 6], [&(dyn ToSql + Sync); 5]) {
+        let (n, o) = (&self.new, &self.gone);
+        (
+            [&n.commit, &self.new_places, &n.namespace, &n.kind, &n.value, &n.user],
+            [&o.commit, &o.namespace, &o.kind, &o.value, &o.user],
+        )
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Stats {
     pub batch_sizes: [u64; BATCH_BOUNDS.len()],
     /// Commits that were sent again, alone, since their statement collided with one of another gateway.
     pub collisions: u64,
-    /// Reads sent.
+    /// Statements sent for reads; those that come at once share one.
     pub reads: u64,
     /// Reads that had to wait for a connection.
     pub read_waits: u64,

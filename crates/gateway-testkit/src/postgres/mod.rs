@@ -70,14 +70,17 @@ impl Drop for Database {
     }
 }
 
+/// The URL of the server that tests were given, if they were.
+#[must_use]
+pub fn given() -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "a test is told where its server is")]
+    std::env::var(VARIABLE).ok().filter(|url| !url.is_empty())
+}
+
 /// The server of this process, by the URL of a database of it.
 fn shared() -> String {
     static OWN: OnceLock<Instance> = OnceLock::new();
-    #[expect(clippy::disallowed_methods, reason = "a test is told where its server is")]
-    match std::env::var(VARIABLE) {
-        Ok(url) if !url.is_empty() => url,
-        _ => OWN.get_or_init(Instance::start).url(),
-    }
+    given().unwrap_or_else(|| OWN.get_or_init(Instance::start).url())
 }
 
 /// Runs statements on a connection of their own.

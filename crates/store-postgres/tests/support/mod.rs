@@ -47,10 +47,10 @@ impl Wire {
     }
 
     /// What is to happen to this statement of a client.
-    fn judge(&self, trips: u64, bytes: usize) -> Option<Cut> {
+    fn judge(&self, trips: u64, executes: bool, bytes: usize) -> Option<Cut> {
         self.trips.fetch_add(trips, Ordering::Relaxed);
         let every = self.every.load(Ordering::Relaxed);
-        if trips == 0 || bytes < COMMIT_BYTES || every == 0 {
+        if trips == 0 || !executes || bytes < COMMIT_BYTES || every == 0 {
             return None;
         }
         let commit = self.commits.fetch_add(1, Ordering::Relaxed);
@@ -103,9 +103,9 @@ async fn forward(
         let mut piece = vec![0; 1 << 16];
         let Ok(read @ 1..) = from.read(&mut piece).await else { return };
         buffer.extend_from_slice(&piece[..read]);
-        let (whole, trips) = messages(&buffer, &mut begun);
+        let (whole, trips, executes) = messages(&buffer, &mut begun);
         let ready: Vec<_> = buffer.drain(..whole).collect();
-        match wire.judge(trips, ready.len()) {
+        match wire.judge(trips, executes, ready.len()) {
             Some(Cut::Before) => return,
             Some(Cut::Answered) => {
                 lose.store(1, Ordering::SeqCst);
@@ -123,17 +123,19 @@ async fn forward(
     }
 }
 
-/// How many bytes are whole messages, and how many of them are waited for: a Sync or a Query each.
-fn messages(bytes: &[u8], begun: &mut bool) -> (usize, u64) {
-    let (mut at, mut trips) = (0, 0);
+/// How many bytes are whole messages, how many of them are waited for (a Sync or a Query each), and
+/// whether one gives a prepared statement its parameters.
+fn messages(bytes: &[u8], begun: &mut bool) -> (usize, u64, bool) {
+    let (mut at, mut trips, mut executes) = (0, 0, false);
     loop {
         let head = usize::from(*begun);
-        let Some(length) = bytes.get(at + head..at + head + 4) else { return (at, trips) };
+        let Some(length) = bytes.get(at + head..at + head + 4) else { return (at, trips, executes) };
         let end = at + head + u32::from_be_bytes(length.try_into().unwrap()) as usize;
         if end > bytes.len() {
-            return (at, trips);
+            return (at, trips, executes);
         }
         trips += u64::from(*begun && matches!(bytes[at], b'S' | b'Q'));
+        executes |= *begun && bytes[at] == b'B';
         *begun = true;
         at = end;
     }
