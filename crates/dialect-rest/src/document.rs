@@ -99,7 +99,10 @@ pub fn creation(
         external_id = (!links.is_empty()).then(|| links.remove(0).external_id);
     }
     let unknown = settle(site, None, &document, &mut reading, false)?;
-    let changes = reading.changes;
+    let mut changes = reading.changes;
+    if let Some(line) = rules::line_as_said(&gateway_core::Profile::default(), &changes) {
+        rules::put_line(line, &mut changes);
+    }
     Ok((Creation { id, external_id, links, status: Status::Active, changes }, unknown))
 }
 
@@ -140,6 +143,16 @@ pub(crate) fn difference(
         return Err(bad("", Problem::NotObject));
     }
     let mut reading = TABLE.read(&after, Mode::Update, site.today());
+    let is_moved = |row: &Field| match (at(before, row), at(&after, row)) {
+        (Some(was), Some(is)) => !is_same(row, was, is),
+        (was, is) => was.is_some() != is.is_some(),
+    };
+    // Where any of an address line moves, what stays of it would be worked out anew from what moves.
+    let is_of_line = |row: &Field| row.attr == Attr::Country || rules::LINE.contains(&row.attr);
+    let moves_line = TABLE.rows().iter().any(|row| is_of_line(row) && is_moved(row));
+    let line = (source == Source::Whole && moves_line)
+        .then(|| rules::line_as_said(&user.profile, &reading.changes))
+        .flatten();
     for row in TABLE.rows() {
         match (at(before, row), at(&after, row)) {
             (Some(was), Some(is)) if is_same(row, was, is) => {
@@ -159,6 +172,9 @@ pub(crate) fn difference(
     if source == Source::Patch && after.get(SECRET).is_some() {
         reading.errors.retain(|error| error.place != Place::Attr(Attr::SecureMetadata));
         reading.errors.push(FieldError::attr(Attr::SecureMetadata, Problem::Path));
+    }
+    if let Some(line) = line {
+        rules::put_line(line, &mut reading.changes);
     }
     settle(site, Some(user), &after, &mut reading, source == Source::Patch)?;
     Ok(reading.changes)

@@ -239,7 +239,9 @@ impl Rest {
         let has = |name| request.headers.contains_key(name);
         let action = request.target.route.action;
         let changes = action.writes() && action != Action::Create;
-        let makes = action == Action::Replace && has(header::IF_NONE_MATCH);
+        // Only this says that there is none to be overwritten.
+        let makes = action == Action::Replace
+            && request.headers.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*");
         if self.demands_match && changes && !makes && !has(header::IF_MATCH) {
             return Err(ErrorKind::PreconditionRequired.into());
         }

@@ -241,6 +241,8 @@ impl<S: UserStore> Gateway<S> {
         locator: &Locator,
     ) -> Result<(Arc<User>, Turn<'_, UserId>), Error> {
         let found = self.load(visit, locator).await?;
+        // The same in every round.
+        let _id = visit.user.get_or_init(|| found.id);
         let late = |_| Error::new(ErrorKind::Unavailable).retry_after(1).cause("writers_queue");
         let turn = self.writers.enter(found.id, [0; 32], WRITER_WAIT).await.map_err(late)?;
         // Whoever had the turn before has most likely changed the user; should another have done so

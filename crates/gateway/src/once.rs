@@ -8,6 +8,7 @@ use gateway_core::{
     UniqueKey, UserStore,
 };
 use gateway_dialect::{Answer, Occasion, Request};
+
 use http::StatusCode;
 
 use crate::{
@@ -166,14 +167,19 @@ impl<S: UserStore> Gateway<S> {
             {
                 Ok(Round::Stale)
             }
-            Err(error) if error.kind.is_decided() => {
+            Err(error) if error.kind.is_decided() || error.kind == ErrorKind::Invalid => {
                 let external_id = operation.external_id();
                 let occasion =
                     Occasion { request_id: visit.site.request_id, target: Some(visit.target), external_id };
                 let answer = visit.mount.config.dialect.render(&error, &occasion);
+                if error.kind == ErrorKind::Invalid && answer.status != StatusCode::UNPROCESSABLE_ENTITY {
+                    return Err(error);
+                }
                 // A refused request uses up its key, but not its signature (decision 18).
                 let claims = Claims { signature: None, ..claims };
-                let round = self.commit(visit, Executed::unchanged(answer), claims, trace).await?;
+                let user = visit.user.get().copied();
+                let executed = Executed { user, ..Executed::unchanged(answer) };
+                let round = self.commit(visit, executed, claims, trace).await?;
                 if matches!(round, Round::Done(_)) {
                     trace.failed = Some(error.kind);
                     trace.cause = error.cause;

@@ -1,11 +1,11 @@
 //! The stops of a request in a mount, in the order of decision 2. Whatever fails here is answered
 //! in the dialect.
 
-use std::{net::IpAddr, pin::pin};
+use std::{net::IpAddr, pin::pin, sync::OnceLock};
 
 use bytes::Bytes;
 use gateway_auth::Presented;
-use gateway_core::{Caller, Error, ErrorKind, Namespace, Reach, Status, User, UserStore};
+use gateway_core::{Caller, Error, ErrorKind, Namespace, Reach, Status, User, UserId, UserStore};
 use gateway_dialect::{Answer, Decoded, Request, Resolution, Site, Target, Verb, allow, resolve};
 use http::Method;
 use hyper::body::Body;
@@ -31,6 +31,8 @@ pub(crate) struct Visit<'a> {
     pub(crate) site: Site<'a>,
     pub(crate) target: Target<'a>,
     pub(crate) conditions: Conditions<'a>,
+    /// The user that it is to change, once it was found: whom a refusal speaks of.
+    pub(crate) user: OnceLock<UserId>,
     /// The client would rather have no body.
     pub(crate) is_minimal: bool,
     /// Whose failures are counted, where they are.
@@ -83,7 +85,8 @@ impl<S: UserStore> Gateway<S> {
         let site = Site { reach: &reach, unknown_fields: config.unknown_fields, base, now, request_id };
         let conditions = Conditions::of(head);
         let is_minimal = config.dialect.heeds_preferences() && wants_minimal(&head.headers);
-        let visit = Visit { mount: arrival.mount, site, target, conditions, is_minimal, client };
+        let user = OnceLock::new();
+        let visit = Visit { mount: arrival.mount, site, target, conditions, user, is_minimal, client };
         let result = {
             let work = pin!(self.work(&visit, arrival, &body, trace));
             within(limits.work, work).await

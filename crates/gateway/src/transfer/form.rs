@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use dialect_rest::{document, judge};
 use gateway_core::{
-    Attr, Change, Error, FieldError, Place, Problem, Profile, Reach, Standing, Status, Timestamp, User,
-    UserId, Value, View,
+    Attr, Change, Error, FieldError, Place, Problem, Reach, Standing, Status, Timestamp, User, UserId, Value,
+    View,
 };
 use gateway_dialect::{Json, Ruling, Site, UnknownFields, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -55,7 +55,6 @@ pub fn read(line: &[u8], now: Timestamp, new_id: impl FnOnce() -> UserId) -> Res
     let creation = document::creation(&site, json, None).map_err(|error| flaws.extend(told(error)));
     let (Ok((mut creation, _)), true) = (creation, flaws.is_empty()) else { return Err(flaws) };
     let secret = take_secret(&mut creation.changes);
-    choose_line(&mut creation.changes);
     let unsaid = own.unsaid();
     let created_at = own.created_at.or(own.updated_at).unwrap_or(now);
     let mut user = User::new(own.id.unwrap_or_else(new_id), creation.status, created_at);
@@ -167,28 +166,6 @@ fn take_secret(changes: &mut Vec<Change>) -> Option<String> {
     match changes.remove(at).value {
         Some(Value::Document(text)) => Some(text.into_owned()),
         _ => None,
-    }
-}
-
-/// An address line may be said in both its forms, as it is answered. It is kept in the one in which the
-/// other reads as it is said, too; where neither does, all of it stays, for the rules to refuse.
-fn choose_line(changes: &mut Vec<Change>) {
-    const FORMS: [&[Attr]; 2] = [&[Attr::AddressLine1], &[Attr::Street, Attr::HouseNumber]];
-    let of = |form: &[Attr]| changes.iter().filter(|change| form.contains(&change.attr)).collect::<Vec<_>>();
-    let [line, parts] = FORMS.map(of);
-    if line.is_empty() || parts.is_empty() {
-        return;
-    }
-    let says_all = |form: &[&Change]| {
-        let country = of(&[Attr::Country]);
-        let form: Vec<_> = form.iter().chain(&country).map(|change| (*change).clone()).collect();
-        let mut profile = Profile::default();
-        profile.apply(&form);
-        line.iter().chain(&parts).all(|change| profile.get(change.attr) == change.value)
-    };
-    let other = if says_all(&line) { Some(FORMS[1]) } else { says_all(&parts).then_some(FORMS[0]) };
-    if let Some(other) = other {
-        changes.retain(|change| !other.contains(&change.attr));
     }
 }
 
