@@ -110,6 +110,14 @@ pub fn fingerprint(
     hash.finalize().into()
 }
 
+/// True where a refusal is a fact about the store, decided once execution began: such an answer is kept with
+/// the request's key (decision 9). Bad fields are where they are told as 422, and it is the user's state that
+/// makes them bad.
+#[must_use]
+pub fn is_kept(kind: ErrorKind, status: StatusCode) -> bool {
+    kind.is_decided() || (kind == ErrorKind::Invalid && status == StatusCode::UNPROCESSABLE_ENTITY)
+}
+
 /// An answer as the ledger keeps it: status, whether common headers go with it, headers, body.
 #[must_use]
 pub fn pack(answer: &Answer) -> Arc<[u8]> {

@@ -8,12 +8,11 @@ use gateway_core::{
     UniqueKey, UserStore,
 };
 use gateway_dialect::{Answer, Occasion, Request};
-
 use http::StatusCode;
 
 use crate::{
     execute::{Executed, store_error},
-    idempotency::{Claim, pack, unpack},
+    idempotency::{Claim, is_kept, pack, unpack},
     queue::Refused,
     service::Gateway,
     stops::Visit,
@@ -172,7 +171,7 @@ impl<S: UserStore> Gateway<S> {
                 let occasion =
                     Occasion { request_id: visit.site.request_id, target: Some(visit.target), external_id };
                 let answer = visit.mount.config.dialect.render(&error, &occasion);
-                if error.kind == ErrorKind::Invalid && answer.status != StatusCode::UNPROCESSABLE_ENTITY {
+                if !is_kept(error.kind, answer.status) {
                     return Err(error);
                 }
                 // A refused request uses up its key, but not its signature (decision 18).

@@ -12,7 +12,11 @@ use super::{
     failures, parameters,
     sample::{Sample, target},
 };
-use crate::{config::MountConfig, idempotency::REPLAYED, prefer::minimal};
+use crate::{
+    config::MountConfig,
+    idempotency::{REPLAYED, is_kept},
+    prefer::minimal,
+};
 
 /// An entity tag, for examples.
 const ETAG: &str = "\"jX2tGIQ4Kz9mZ0p3c1nWlA\"";
@@ -122,7 +126,7 @@ fn answers(
         let answer = dialect.render(&failure, &occasion);
         answers.add(mount, (failure.kind.as_str(), &answer), error.as_ref(), components);
         // What is decided is kept with the key.
-        if route.action.writes() && failure.kind.is_decided() {
+        if route.action.writes() && is_kept(failure.kind, answer.status) {
             answers.header(answer.status, REPLAYED.as_str(), components);
         }
     }
