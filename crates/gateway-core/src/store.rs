@@ -233,6 +233,20 @@ pub trait UserStore: Send + Sync + 'static {
     /// The user with this unique key.
     fn find(&self, key: &UniqueKey) -> impl Future<Output = Result<Option<Arc<User>>, StoreError>> + Send;
 
+    /// The user with this id as the store last knew it, at once and without asking anybody: it may be out of
+    /// date. For writes alone, since a commit that starts from it is done only if it still stands; whatever
+    /// else is decided needs [`UserStore::user`]. `None` where the store would have to ask, and by default.
+    fn recent(&self, id: UserId) -> Option<Arc<User>> {
+        let _nothing_is_kept = id;
+        None
+    }
+
+    /// [`UserStore::recent`] by a unique key: a user that has it, as far as is known.
+    fn recent_by(&self, key: &UniqueKey) -> Option<Arc<User>> {
+        let _nothing_is_kept = key;
+        None
+    }
+
     /// A page of users in the order of their ids.
     fn list(&self, page: &Page) -> impl Future<Output = Result<Vec<Arc<User>>, StoreError>> + Send;
 
