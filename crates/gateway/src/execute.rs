@@ -311,12 +311,15 @@ fn new_id(now: gateway_core::Timestamp) -> UserId {
 pub(crate) fn store_error(error: StoreError) -> Error {
     let (kind, cause) = match &error {
         StoreError::Unavailable(why) => (ErrorKind::Unavailable, *why),
+        StoreError::Pending => (ErrorKind::UnknownOutcome, "commit_pending"),
+        StoreError::Refused(why) => (ErrorKind::RuleViolated, *why),
         StoreError::Damaged(_) => (ErrorKind::Unavailable, "damaged_record"),
         StoreError::Engine(_) => (ErrorKind::Internal, "store_engine"),
     };
     let answered = Error::new(kind).cause(cause);
     match kind {
-        ErrorKind::Unavailable => answered.retry_after(1),
+        ErrorKind::Unavailable | ErrorKind::UnknownOutcome => answered.retry_after(1),
+        ErrorKind::RuleViolated => answered,
         _ => answered.source(error),
     }
 }
