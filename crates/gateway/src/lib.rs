@@ -41,6 +41,7 @@ mod stops;
 pub mod store_metrics;
 pub mod tls;
 pub mod transfer;
+mod upstream;
 pub mod vault;
 mod watch;
 pub mod webhook;

@@ -115,7 +115,7 @@ fn filled(text: &str, given: &[Given<'_>]) -> Option<String> {
 }
 
 /// The requests that the service knows.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Routes {
     /// Makes a user under an id of ours, where there is none: `{id}`.
     pub create: Template,
@@ -164,6 +164,20 @@ impl Routes {
             "PUT /users/{id}/links/{namespace}/{externalId}",
             "DELETE /users/{id}/links/{namespace}/{externalId}",
         ])
+    }
+
+    /// The template of a name of [`Routes::NAMES`].
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Template> {
+        match name {
+            "create" => Some(&mut self.create),
+            "read" => Some(&mut self.read),
+            "update" => Some(&mut self.update),
+            "delete" => Some(&mut self.delete),
+            "list" => Some(&mut self.list),
+            "link" => self.link.as_mut(),
+            "unlink" => self.unlink.as_mut(),
+            _ => None,
+        }
     }
 
     fn from_texts(texts: [&str; 7]) -> Result<Self, BadTemplate> {
@@ -239,6 +253,18 @@ pub struct Vocabulary {
     pub next: String,
     /// Its refusals, the first that fits counts; then those of RFC 9110.
     pub errors: Vec<ErrorRow>,
+}
+
+impl PartialEq for Vocabulary {
+    fn eq(&self, other: &Self) -> bool {
+        let rows = |own: &Self| -> Vec<_> {
+            own.fields.rows().iter().map(|row| (row.wire.clone(), row.attr, row.access)).collect()
+        };
+        self.routes == other.routes
+            && rows(self) == rows(other)
+            && (&self.items, &self.next) == (&other.items, &other.next)
+            && self.errors == other.errors
+    }
 }
 
 /// What stands before the kind of a problem of the REST dialect.
