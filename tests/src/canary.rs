@@ -34,12 +34,13 @@ const PUBLIC: [&str; 21] = [
 ];
 
 /// The secrets of the demo's clients.
-pub const SECRETS: [&str; 6] = [
+pub const SECRETS: [&str; 7] = [
     "demo-partner-secret",
     "demo-jwt-secret",
     "demo-service-token",
     "demo-access-token",
     "demo-admin-token",
+    "demo-gateway-token",
     "demo-supplier-secret",
 ];
 

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use gateway_core::{Attr, Change, Point, Profile, Reach, Status, Timestamp, User, UserId, Value, View};
-use gateway_dialect::{Access, Dialect, Field, FieldTable, Json, Mode, Ruling, Site, UnknownFields, Unset};
+use gateway_dialect::{
+    Access, Dialect, Field, FieldTable, Form, Json, Mode, Ruling, Site, UnknownFields, Unset,
+};
 use proptest::{
     prelude::*,
     test_runner::{Config, RngSeed, TestRunner},
@@ -191,8 +193,14 @@ fn check(
         ..Config::default()
     };
     let (table, reach) = (dialect.fields(), Reach::All);
-    let site =
-        Site { reach: &reach, unknown_fields: UnknownFields::Ignore, base: "", now: NOW, request_id: "" };
+    let site = Site {
+        reach: &reach,
+        unknown_fields: UnknownFields::Ignore,
+        base: "",
+        now: NOW,
+        request_id: "",
+        form: Form::Document,
+    };
     let result = TestRunner::new(config).run(&(user(), patch(table)), |(user, mut patch)| {
         dialect.settle(&user, &mut patch);
         let mut after = user.clone();

@@ -156,7 +156,15 @@ async fn every_filter_gives_all_whom_it_asks_for_page_by_page() {
     for user in &users {
         create(&gateway, user.clone()).await;
     }
-    let none = Query { after: None, limit: 0, email: None, username: None, standing: None, link: None };
+    let none = Query {
+        after: None,
+        limit: 0,
+        email: None,
+        username: None,
+        standing: None,
+        link: None,
+        held: Vec::new(),
+    };
     let (email, username) = (Some("DESK@a.example".to_owned()), Some("jane1".to_owned()));
     let mut asked = vec![
         (String::new(), none.clone()),

@@ -7,7 +7,7 @@ use gateway::{
     openapi::{document, pages},
 };
 use gateway_core::{Caller, ErrorKind, Namespace, Operation, Problem, Reach};
-use gateway_dialect::{Json, Request, Resolution, Side, Site, Target, Verb, resolve};
+use gateway_dialect::{Form, Json, Request, Resolution, Side, Site, Target, Verb, resolve};
 use gateway_testkit::{
     cases,
     client::{RawRequest, RawResponse},
@@ -216,7 +216,8 @@ fn is_read(mount: &MountConfig, target: Target<'_>, request: &RawRequest) -> boo
         }
     };
     let unknown_fields = mount.unknown_fields;
-    let site = Site { reach: &reach, unknown_fields, base: "", now: now(), request_id: "" };
+    let site =
+        Site { reach: &reach, unknown_fields, base: "", now: now(), request_id: "", form: Form::Document };
     match mount.dialect.decode(&site, &Caller::client("one"), &read).map(|decoded| decoded.operation) {
         Ok(Operation::Update { deferred, .. }) => deferred.is_none(),
         Ok(Operation::Replace(_, creation)) => creation.is_ok(),

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 use gateway_core::{Namespace, Place, Timestamp};
 use gateway_dialect::{
-    Entry, OptionProblem, OptionValue, Resolution, Secret, SecretSource, UnknownFields, resolve,
+    Entry, Form, OptionProblem, OptionValue, Resolution, Secret, SecretSource, UnknownFields, resolve,
 };
 use http::HeaderMap;
 use time::macros::{date, utc_datetime};
@@ -58,6 +58,7 @@ fn site(reach: &Reach) -> Site<'_> {
         base: "/user/2025-1",
         now: NOW,
         request_id: "00000000-0000-0000-0000-000000000001",
+        form: Form::Document,
     }
 }
 

@@ -7,7 +7,7 @@ use gateway_core::{
     Status, Timestamp, User, UserId, Value,
 };
 use gateway_dialect::{
-    Answer, Dialect, Hygiene, Occasion, Request, Resolution, Ruling, Site, Target, UnknownFields, Verb,
+    Answer, Dialect, Form, Hygiene, Occasion, Request, Resolution, Ruling, Site, Target, UnknownFields, Verb,
     resolve,
 };
 use http::{HeaderMap, header};
@@ -41,6 +41,7 @@ impl Bench {
             base: "/supplier/v1",
             now: NOW,
             request_id: REQUEST_ID,
+            form: Form::Document,
         }
     }
 

@@ -1,5 +1,7 @@
 //! What the fuzz targets reach of this crate; their assertions stand with them.
 
+use gateway_dialect::Form;
+
 pub use crate::{
     merge::merge,
     patch::apply,
@@ -10,6 +12,6 @@ pub use crate::{
 ///
 /// # Errors
 /// Every bad parameter.
-pub fn query(raw: &str) -> Result<gateway_core::Query, gateway_core::Error> {
-    crate::query::read(Some(raw))
+pub fn query(form: Form, raw: &str) -> Result<gateway_core::Query, gateway_core::Error> {
+    crate::query::read(form, Some(raw))
 }

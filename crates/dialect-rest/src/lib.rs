@@ -2,7 +2,7 @@
 //!
 //! The wire format stands in `wire.rs`; this file is its grammar, `document.rs` reads and writes users,
 //! `merge.rs` and `patch.rs` are the two kinds of patches, `query.rs` reads lists, `problem.rs` writes
-//! errors, `negotiate.rs` speaks about media types.
+//! errors, `negotiate.rs` speaks about media types, `record.rs` is what gateways say to each other.
 
 mod codec;
 pub mod document;
@@ -16,6 +16,7 @@ mod paper;
 pub mod patch;
 mod problem;
 mod query;
+mod record;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -28,8 +29,8 @@ use gateway_core::{
     Outcome, Place, Problem, Reach, User, View,
 };
 use gateway_dialect::{
-    Action, Answer, Decoded, Description, Dialect, Expressed, FieldTable, Hygiene, Json, KeyForm, Naming,
-    Occasion, Options, Paper, Request, Route, Ruling, Site, Target, UnknownFields, Verb,
+    Action, Answer, Decoded, Description, Dialect, Expressed, FieldTable, Form, Hygiene, Json, KeyForm,
+    Naming, Occasion, Options, Paper, Request, Route, Ruling, Site, Target, UnknownFields, Verb,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
@@ -130,12 +131,12 @@ impl Dialect for Rest {
         Err(lacks(scope))
     }
 
-    fn negotiate(&self, request: &Request<'_>) -> Result<(), Error> {
-        negotiate::negotiate(request)
+    fn form(&self, site: &Site<'_>, caller: &Caller, request: &Request<'_>) -> Result<Form, Error> {
+        negotiate::form(site, caller, request)
     }
 
     fn decode(&self, site: &Site<'_>, _: &Caller, request: &Request<'_>) -> Result<Decoded, Error> {
-        self.preconditions(request)?;
+        self.preconditions(site.form, request)?;
         let user = request.canonical_locator(USER);
         let known = |operation| Ok(Decoded { operation, unknown: Vec::new() });
         match request.target.route.action {
@@ -143,13 +144,14 @@ impl Dialect for Rest {
                 let (creation, unknown) = document::creation(site, document::object(request.body)?, None)?;
                 Ok(Decoded { operation: Operation::Create(creation), unknown })
             }
+            Action::Replace if site.form == Form::Record => known(record::restated(&user, request.body)?),
             Action::Replace => replace(site, user, request),
             Action::Update => update(user, request),
             Action::Delete => known(Operation::Delete(user)),
             Action::ReadLinks => known(Operation::ReadLinks(user)),
             Action::Link => known(Operation::Link(user, link(request).map_err(Error::invalid)?)),
             Action::Unlink => known(Operation::Unlink(user, link(request).ok().ok_or(ErrorKind::NotFound)?)),
-            Action::List => known(Operation::List(query::read(request.query)?)),
+            Action::List => known(Operation::List(query::read(site.form, request.query)?)),
             _ => known(Operation::Read(user)),
         }
     }
@@ -178,6 +180,9 @@ impl Dialect for Rest {
     }
 
     fn encode(&self, site: &Site<'_>, outcome: &Outcome<'_>) -> Answer {
+        if site.form == Form::Record {
+            return record::encode(outcome);
+        }
         let shown =
             |user| document::present(&View { user, namespace: site.reach.namespace(), now: site.now });
         match *outcome {
@@ -234,15 +239,17 @@ impl Dialect for Rest {
 }
 
 impl Rest {
-    /// Where the mount demands it, a change says what it is based on: a version, or that there is none.
-    fn preconditions(&self, request: &Request<'_>) -> Result<(), Error> {
+    /// Where the mount demands it, and for a record, a change says what it is based on: a version, or that
+    /// there is none.
+    fn preconditions(&self, form: Form, request: &Request<'_>) -> Result<(), Error> {
         let has = |name| request.headers.contains_key(name);
         let action = request.target.route.action;
         let changes = action.writes() && action != Action::Create;
         // Only this says that there is none to be overwritten.
         let makes = action == Action::Replace
             && request.headers.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*");
-        if self.demands_match && changes && !makes && !has(header::IF_MATCH) {
+        let is_demanded = self.demands_match || form == Form::Record;
+        if is_demanded && changes && !makes && !has(header::IF_MATCH) {
             return Err(ErrorKind::PreconditionRequired.into());
         }
         Ok(())

@@ -73,7 +73,10 @@ fn errors(paper: &Paper<'_>, demands_match: bool) -> Vec<Error> {
         ]),
         _ => {}
     }
-    if demands_match && action.writes() && action != Action::Create {
+    // A record, which no document describes: it is for gateways alone. What it is refused for shows all the
+    // same.
+    let takes_records = action == Action::Replace && *paper.site.reach == Reach::All;
+    if takes_records || demands_match && action.writes() && action != Action::Create {
         errors.push(ErrorKind::PreconditionRequired.into());
     }
     errors

@@ -1,23 +1,36 @@
 //! The query of a list, and its cursors.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use gateway_core::{Error, ExternalId, FieldError, Link, Namespace, Place, Problem, Query, Standing, UserId};
-use gateway_dialect::decode_segment;
+use gateway_core::{
+    Error, ExternalId, FieldError, Link, Namespace, Place, Problem, Query, Selection, Standing, Status,
+    UserId,
+};
+use gateway_dialect::{Form, decode_segment};
 
 /// The longest page.
 pub(crate) const MAX_LIMIT: u16 = 100;
+/// The longest page of records.
+const MAX_RECORDS: u16 = 1_000;
 /// The page of whoever does not say.
 pub(crate) const LIMIT: usize = 25;
 /// What cursors begin with; another form of them would have another number.
 const CURSOR_VERSION: u8 = 1;
 
-/// Reads the query of a list: every bad parameter at once.
+/// Reads the query of a list: every bad parameter at once. Records are listed by whatever a store has an
+/// index of.
 ///
 /// # Errors
 /// [`gateway_core::ErrorKind::Invalid`].
-pub(crate) fn read(raw: Option<&str>) -> Result<Query, Error> {
-    let mut query =
-        Query { after: None, limit: LIMIT, email: None, username: None, standing: None, link: None };
+pub(crate) fn read(form: Form, raw: Option<&str>) -> Result<Query, Error> {
+    let mut query = Query {
+        after: None,
+        limit: LIMIT,
+        email: None,
+        username: None,
+        standing: None,
+        link: None,
+        held: Vec::new(),
+    };
     let (mut errors, mut seen) = (Vec::new(), Vec::new());
     for pair in raw.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -25,7 +38,10 @@ pub(crate) fn read(raw: Option<&str>) -> Result<Query, Error> {
         let read = if seen.contains(&name) {
             Err(Problem::Repeated)
         } else {
-            decode(value).ok_or(Problem::NotPrintable).and_then(|value| set(&mut query, &name, value))
+            decode(value).ok_or(Problem::NotPrintable).and_then(|value| match form {
+                Form::Document => set(&mut query, &name, value),
+                Form::Record => set_of_records(&mut query, &name, value),
+            })
         };
         if let Err(problem) = read {
             errors.push(FieldError { place: Place::Parameter(name.clone().into()), problem });
@@ -37,7 +53,7 @@ pub(crate) fn read(raw: Option<&str>) -> Result<Query, Error> {
 
 fn set(query: &mut Query, name: &str, value: String) -> Result<(), Problem> {
     match name {
-        "limit" => query.limit = limit(&value).ok_or(Problem::Number { min: 1, max: MAX_LIMIT })?,
+        "limit" => query.limit = limit(&value, MAX_LIMIT)?,
         "cursor" => query.after = Some(read_cursor(&value).ok_or(Problem::Cursor)?),
         "email" => query.email = Some(filled(value, 254)?),
         "username" => query.username = Some(filled(value, 255)?),
@@ -51,10 +67,35 @@ fn set(query: &mut Query, name: &str, value: String) -> Result<(), Problem> {
     Ok(())
 }
 
-fn limit(text: &str) -> Option<usize> {
-    let digits = text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit());
-    let limit = digits.then(|| text.parse().ok()).flatten()?;
-    (1..=usize::from(MAX_LIMIT)).contains(&limit).then_some(limit)
+/// The same for a page of records. Texts may be any that a user may have, and a status is the stored one.
+fn set_of_records(query: &mut Query, name: &str, value: String) -> Result<(), Problem> {
+    match name {
+        "limit" => query.limit = limit(&value, MAX_RECORDS)?,
+        "after" => query.after = Some(UserId::parse(&value).ok_or(Problem::Uuid)?),
+        "email" => query.email = Some(value),
+        "username" => query.username = Some(value),
+        "link" => query.link = Some(link(&value).ok_or(Problem::Link)?),
+        "namespace" => {
+            let namespace = Namespace::parse(&value).ok_or(Problem::Namespace)?;
+            query.held.push(Selection::Namespace(namespace));
+        }
+        "status" => {
+            let values = "pendingCompliance, active, closed";
+            let status = Status::parse(&value).ok_or(Problem::NotOneOf { values })?;
+            query.held.push(Selection::Status(status));
+        }
+        "suspended" if value == "true" => query.held.push(Selection::Suspended),
+        "suspended" => return Err(Problem::NotOneOf { values: "true" }),
+        _ => return Err(Problem::Unknown),
+    }
+    Ok(())
+}
+
+fn limit(text: &str, max: u16) -> Result<usize, Problem> {
+    let digits = text.len() <= max.to_string().len() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let limit = digits.then(|| text.parse::<u16>().ok()).flatten();
+    let limit = limit.filter(|limit| (1..=max).contains(limit)).ok_or(Problem::Number { min: 1, max })?;
+    Ok(limit.into())
 }
 
 fn filled(value: String, max: u16) -> Result<String, Problem> {

@@ -3,7 +3,7 @@
 
 use super::*;
 use gateway_core::{Link, Namespace, Point, Suspension, Timestamp, UserId};
-use gateway_dialect::{Resolution, Ruling, UnknownFields, Verb, resolve};
+use gateway_dialect::{Form, Resolution, Ruling, UnknownFields, Verb, resolve};
 use http::HeaderMap;
 use proptest::prelude::*;
 use time::macros::{date, utc_datetime};
@@ -21,7 +21,14 @@ fn reach() -> Reach {
 }
 
 fn site(reach: &Reach) -> Site<'_> {
-    Site { reach, unknown_fields: UnknownFields::Ignore, base: "/social", now: NOW, request_id: "r" }
+    Site {
+        reach,
+        unknown_fields: UnknownFields::Ignore,
+        base: "/social",
+        now: NOW,
+        request_id: "r",
+        form: Form::Document,
+    }
 }
 
 fn service() -> Caller {

@@ -78,6 +78,8 @@ pub struct Query {
     pub standing: Option<Standing>,
     /// Only the one with this link.
     pub link: Option<Link>,
+    /// Only those that each of these holds.
+    pub held: Vec<Selection>,
 }
 
 impl Query {
@@ -91,7 +93,12 @@ impl Query {
         let email = self.email.as_deref().map(|email| Selection::Email(fold(email)));
         let username = || self.username.as_deref().map(|name| Selection::Username(fold(name)));
         let namespace = || namespace.cloned().map(Selection::Namespace);
-        email.or_else(username).or_else(namespace).or(self.standing.map(standing)).unwrap_or(Selection::All)
+        email
+            .or_else(username)
+            .or_else(namespace)
+            .or_else(|| self.held.first().cloned())
+            .or(self.standing.map(standing))
+            .unwrap_or(Selection::All)
     }
 
     /// Whether a user is one of those asked for.
@@ -106,6 +113,7 @@ impl Query {
             && is(Attr::Username, &self.username)
             && self.standing.is_none_or(|standing| user.standing(now) == standing)
             && self.link.as_ref().is_none_or(|link| user.links.contains(link))
+            && self.held.iter().all(|selection| selection.holds(user))
     }
 }
 
@@ -139,6 +147,8 @@ pub enum Operation {
     Revise(Locator),
     /// The same; where there is no such user, make it, or say what is wrong with making it so.
     Replace(Locator, Result<Creation, Error>),
+    /// Make the state of one exactly this, or make it so: another gateway has worked it out and judged it.
+    Restate(Arc<User>),
     /// Read the links of one.
     ReadLinks(Locator),
     /// Link one under one more external id.

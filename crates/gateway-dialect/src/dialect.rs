@@ -19,6 +19,16 @@ pub enum UnknownFields {
     Reject,
 }
 
+/// In what form users go to and fro.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Form {
+    /// As the dialect's documents.
+    #[default]
+    Document,
+    /// As records, for another gateway: exactly as they are stored.
+    Record,
+}
+
 /// The mount, and the moment, that a request came to.
 #[derive(Clone, Copy, Debug)]
 pub struct Site<'a> {
@@ -32,6 +42,8 @@ pub struct Site<'a> {
     pub now: Timestamp,
     /// The request's id: a lower-case UUID.
     pub request_id: &'a str,
+    /// What [`Dialect::form`] said of the request.
+    pub form: Form,
 }
 
 impl Site<'_> {
@@ -198,6 +210,15 @@ pub trait Dialect: Send + Sync {
     /// [`NotAcceptable`](gateway_core::ErrorKind::NotAcceptable).
     fn negotiate(&self, request: &Request<'_>) -> Result<(), Error> {
         if request.target.route.verb.has_body() { json_body(request.headers) } else { Ok(()) }
+    }
+
+    /// [`Dialect::negotiate`], and what came of it: the form that users are in.
+    ///
+    /// # Errors
+    /// As that one; [`Forbidden`](gateway_core::ErrorKind::Forbidden) where the caller may not have the form.
+    fn form(&self, site: &Site<'_>, caller: &Caller, request: &Request<'_>) -> Result<Form, Error> {
+        let _one_for_all_by_default = (site, caller);
+        self.negotiate(request).map(|()| Form::Document)
     }
 
     /// Turns a request into a command.

@@ -26,7 +26,7 @@ pub use codec::{
 };
 pub use common::{DOCUMENT, FREE_TEXT, GENDER, LINES, milliseconds, object, read_degrees, write_degrees};
 pub use dialect::{
-    Decoded, Dialect, KeyForm, Naming, Occasion, Request, Ruling, Site, UnknownFields, refused_names,
+    Decoded, Dialect, Form, KeyForm, Naming, Occasion, Request, Ruling, Site, UnknownFields, refused_names,
 };
 pub use express::{Expressed, Expression};
 pub use field::{Access, Clear, Field, Mode, ReadOnly, Unset, field};

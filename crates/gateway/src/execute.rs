@@ -123,6 +123,7 @@ impl<S: UserStore> Gateway<S> {
                 deferred.take().map_or(Ok(()), Err)?;
                 self.update(visit, loaded, changes)
             }
+            Operation::Restate(user) => self.restate(visit, user).await,
             Operation::Link(locator, link) => self.link(visit, locator, link).await,
             Operation::Unlink(locator, link) => self.unlink(visit, locator, link).await,
             Operation::Delete(locator) => self.delete(visit, locator).await,
@@ -198,6 +199,25 @@ impl<S: UserStore> Gateway<S> {
         }
     }
 
+    /// A state that another gateway has worked out, and judged: what is left is whether it may still stand.
+    async fn restate(&self, visit: &Visit<'_>, after: &Arc<User>) -> Result<Executed<'_>, Error> {
+        let turn = self.enter(after.id).await?;
+        let before = self.store.user(after.id).await.map_err(store_error)?;
+        let _id = before.as_ref().map(|before| visit.user.get_or_init(|| before.id));
+        self.meets(visit, before.as_deref())?;
+        // A version names one state only.
+        if before.as_ref().is_some_and(|before| after.version <= before.version) {
+            return Err(ErrorKind::PreconditionFailed.into());
+        }
+        let (outcome, write) = match before {
+            None => (Outcome::Created(after), Write::Create(after.clone())),
+            Some(before) => (Outcome::Updated(after), Write::Update { before, after: after.clone() }),
+        };
+        let answer = self.encode(visit, &outcome);
+        let (user, write) = (Some(after.id), Some(write));
+        Ok(Executed { user, write, turn: Some(turn), ..Executed::unchanged(answer) })
+    }
+
     fn update<'q>(
         &self,
         visit: &Visit<'_>,
@@ -243,12 +263,17 @@ impl<S: UserStore> Gateway<S> {
         let found = self.load(visit, locator).await?;
         // The same in every round.
         let _id = visit.user.get_or_init(|| found.id);
-        let late = |_| Error::new(ErrorKind::Unavailable).retry_after(1).cause("writers_queue");
-        let turn = self.writers.enter(found.id, [0; 32], WRITER_WAIT).await.map_err(late)?;
+        let turn = self.enter(found.id).await?;
         // Whoever had the turn before has most likely changed the user; should another have done so
         // all the same, the commit will say.
         let current = if turn.waited { self.load(visit, locator).await? } else { found };
         Ok((current, turn))
+    }
+
+    /// A writer's turn.
+    async fn enter(&self, id: UserId) -> Result<Turn<'_, UserId>, Error> {
+        let late = |_| Error::new(ErrorKind::Unavailable).retry_after(1).cause("writers_queue");
+        self.writers.enter(id, [0; 32], WRITER_WAIT).await.map_err(late)
     }
 
     /// The user that a request names, if its mount shows it.

@@ -78,7 +78,12 @@ impl<S: UserStore> Gateway<S> {
 /// The unique key that all who are asked for have.
 fn unique(visit: &Visit<'_>, query: &Query) -> Option<UniqueKey> {
     let link = query.link.clone().map(UniqueKey::Link);
-    let named = |name: &String| Some(UniqueKey::Username(visit.site.reach.namespace()?.clone(), fold(name)));
+    let held = query.held.iter().find_map(|selection| match selection {
+        Selection::Namespace(namespace) => Some(namespace),
+        _ => None,
+    });
+    let namespace = visit.site.reach.namespace().or(held);
+    let named = |name: &String| Some(UniqueKey::Username(namespace?.clone(), fold(name)));
     link.or_else(|| query.username.as_ref().and_then(named))
 }
 

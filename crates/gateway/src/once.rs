@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use gateway_core::{
     Caller, Commit, Committed, Creation, Error, ErrorKind, Guard, LedgerRecord, Locator, Operation,
-    UniqueKey, UserStore,
+    UniqueKey, UserId, UserStore,
 };
 use gateway_dialect::{Answer, Occasion, Request};
 use http::StatusCode;
@@ -151,8 +151,11 @@ impl<S: UserStore> Gateway<S> {
                 Err(ErrorKind::AlreadyExists.into())
             }
             // The same, unless somebody else has just made it: that one can be replaced.
-            (Ok(Round::Stale), Operation::Replace(Locator::Id(id), _))
-                if self.store.user(*id).await.map_err(store_error)?.is_none() =>
+            (Ok(Round::Stale), Operation::Replace(Locator::Id(id), _)) if self.is_gone(*id).await? => {
+                Err(ErrorKind::AlreadyExists.into())
+            }
+            (Ok(Round::Stale), Operation::Restate(user))
+                if visit.user.get().is_none() && self.is_gone(user.id).await? =>
             {
                 Err(ErrorKind::AlreadyExists.into())
             }
@@ -187,6 +190,10 @@ impl<S: UserStore> Gateway<S> {
             }
             result => result,
         }
+    }
+
+    async fn is_gone(&self, id: UserId) -> Result<bool, Error> {
+        Ok(self.store.user(id).await.map_err(store_error)?.is_none())
     }
 
     async fn commit(

@@ -6,7 +6,7 @@ use std::{net::IpAddr, pin::pin, sync::OnceLock};
 use bytes::Bytes;
 use gateway_auth::Presented;
 use gateway_core::{Caller, Error, ErrorKind, Namespace, Reach, Status, User, UserId, UserStore};
-use gateway_dialect::{Answer, Decoded, Request, Resolution, Site, Target, Verb, allow, resolve};
+use gateway_dialect::{Answer, Decoded, Form, Request, Resolution, Site, Target, Verb, allow, resolve};
 use http::Method;
 use hyper::body::Body;
 
@@ -82,13 +82,14 @@ impl<S: UserStore> Gateway<S> {
         let reach = reach(&config.namespace, &target);
         let base = config.public_prefix.as_deref().unwrap_or(arrival.prefix);
         let (now, request_id) = (arrival.now, arrival.request_id);
-        let site = Site { reach: &reach, unknown_fields: config.unknown_fields, base, now, request_id };
+        let (unknown_fields, form) = (config.unknown_fields, Form::Document);
+        let site = Site { reach: &reach, unknown_fields, base, now, request_id, form };
         let conditions = Conditions::of(head);
         let is_minimal = config.dialect.heeds_preferences() && wants_minimal(&head.headers);
         let user = OnceLock::new();
-        let visit = Visit { mount: arrival.mount, site, target, conditions, user, is_minimal, client };
+        let mut visit = Visit { mount: arrival.mount, site, target, conditions, user, is_minimal, client };
         let result = {
-            let work = pin!(self.work(&visit, arrival, &body, trace));
+            let work = pin!(self.work(&mut visit, arrival, &body, trace));
             within(limits.work, work).await
         };
         match result {
@@ -122,7 +123,7 @@ impl<S: UserStore> Gateway<S> {
     /// From authentication on, within the deadline.
     async fn work(
         &self,
-        visit: &Visit<'_>,
+        visit: &mut Visit<'_>,
         arrival: Arrival<'_>,
         body: &Bytes,
         trace: &mut Trace<'_>,
@@ -148,7 +149,8 @@ impl<S: UserStore> Gateway<S> {
             trace.standing.map_or(Ok(()), limits::check)?;
         }
         let request = Request { target: visit.target, query: head.uri.query(), headers, body };
-        config.dialect.negotiate(&request)?;
+        visit.site.form = config.dialect.form(&visit.site, &caller, &request)?;
+        let visit = &*visit;
         digest::check(headers, body)?;
         if !route.action.writes() || head.method == Method::HEAD {
             let decoded = self.decode(visit, &caller, &request)?;

@@ -11,7 +11,8 @@ use gateway_core::{
     Status, User, UserId, Value,
 };
 use gateway_dialect::{
-    Action, Answer, Dialect, Naming, Occasion, Request, Resolution, Ruling, Site, Target, Verb, json, resolve,
+    Action, Answer, Dialect, Form, Naming, Occasion, Request, Resolution, Ruling, Site, Target, Verb, json,
+    resolve,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
@@ -64,7 +65,7 @@ const PROJECT: &str = "proj1234";
 const ID: &str = "c0daf39b-4df5-4241-9e7d-b1b85f829090";
 
 /// The mount and the moment that requests come to.
-fn at_site<T>(dialect: &dyn Dialect, run: impl FnOnce(&Site<'_>, &Caller) -> T) -> T {
+pub(super) fn at_site<T>(dialect: &dyn Dialect, run: impl FnOnce(&Site<'_>, &Caller) -> T) -> T {
     let namespace = Namespace::parse(PROJECT).unwrap();
     let caller = Caller {
         namespace: Some(namespace.clone()),
@@ -73,7 +74,10 @@ fn at_site<T>(dialect: &dyn Dialect, run: impl FnOnce(&Site<'_>, &Caller) -> T) 
     };
     let reach = if dialect.naming() == Naming::Canonical { Reach::All } else { Reach::Namespace(namespace) };
     let unknown_fields = dialect.unknown_fields();
-    run(&Site { reach: &reach, unknown_fields, base: "/v1", now: NOW, request_id: ID }, &caller)
+    run(
+        &Site { reach: &reach, unknown_fields, base: "/v1", now: NOW, request_id: ID, form: Form::Document },
+        &caller,
+    )
 }
 
 /// A request is refused in words of the dialect that repeat nothing of it, or is a command: its changes
@@ -94,8 +98,8 @@ pub(super) fn speak(name: &str, bytes: &[u8]) -> bool {
     at_site(dialect, |site, caller| {
         let decoded = dialect
             .authorize(site, caller, &target)
-            .and_then(|()| dialect.negotiate(&request))
-            .and_then(|()| dialect.decode(site, caller, &request));
+            .and_then(|()| dialect.form(site, caller, &request))
+            .and_then(|form| dialect.decode(&Site { form, ..*site }, caller, &request));
         let fault = match decoded.map(|decoded| decoded.operation) {
             Err(error) | Ok(Operation::Update { deferred: Some(error), .. }) => Some(error),
             Ok(Operation::Update { changes, .. }) => {
@@ -280,7 +284,7 @@ fn holds_null(change: &Change) -> bool {
 }
 
 /// The body is what its type says.
-fn is_json(answer: &Answer) {
+pub(super) fn is_json(answer: &Answer) {
     let typed = answer.headers.iter().find(|(name, _)| *name == header::CONTENT_TYPE);
     match typed {
         Some((_, value)) if value.to_str().is_ok_and(|value| value.contains("json")) => {

@@ -12,6 +12,7 @@ mod forwarded;
 mod headers;
 mod mutate;
 mod published;
+mod records;
 mod rest;
 mod seeds;
 mod store;
@@ -68,6 +69,8 @@ pub const TARGETS: &[Target] = &[
     target("json-patch", rest::json_patch),
     target("list-query", rest::list_query),
     target("cursor", rest::cursor),
+    target("record-query", rest::record_query),
+    target("record-page", records::page),
     // A request, as the gateway answers it.
     target("whole", whole::whole),
     // What is imported.

@@ -2,7 +2,7 @@
 
 use dialect_rest::fuzz::{apply, merge, query, read_cursor, write_cursor};
 use gateway_core::{ErrorKind, Place};
-use gateway_dialect::{Json, json};
+use gateway_dialect::{Form, Json, json};
 use serde_json::Value;
 
 use super::CANARY;
@@ -61,7 +61,7 @@ pub(super) fn json_patch(bytes: &[u8]) -> bool {
 /// A query is within its bounds, or every error names a parameter.
 pub(super) fn list_query(bytes: &[u8]) -> bool {
     let Ok(raw) = std::str::from_utf8(bytes) else { return false };
-    match query(raw) {
+    match query(Form::Document, raw) {
         Ok(query) => {
             assert!((1..=100).contains(&query.limit));
             let texts = [&query.email, &query.username];
@@ -72,6 +72,29 @@ pub(super) fn list_query(bytes: &[u8]) -> bool {
                 + usize::from(query.username.is_some())
                 + usize::from(query.standing.is_some())
                 + usize::from(query.link.is_some());
+            assert!(given == taken || given == taken + 1, "{raw:?}: something is not read");
+            taken > 0
+        }
+        Err(error) => {
+            assert_eq!(error.kind, ErrorKind::Invalid);
+            assert!(error.fields.iter().all(|field| matches!(field.place, Place::Parameter(_))));
+            false
+        }
+    }
+}
+
+/// The same where records are listed.
+pub(super) fn record_query(bytes: &[u8]) -> bool {
+    let Ok(raw) = std::str::from_utf8(bytes) else { return false };
+    match query(Form::Record, raw) {
+        Ok(query) => {
+            assert!((1..=1_000).contains(&query.limit) && query.standing.is_none());
+            let given = raw.split('&').filter(|pair| !pair.is_empty()).count();
+            let taken = usize::from(query.after.is_some())
+                + usize::from(query.email.is_some())
+                + usize::from(query.username.is_some())
+                + usize::from(query.link.is_some())
+                + query.held.len();
             assert!(given == taken || given == taken + 1, "{raw:?}: something is not read");
             taken > 0
         }

@@ -4,7 +4,7 @@ use gateway_core::{
     Attr, Change, Error, ExternalId, Link, Namespace, Place, Reach, Status, Suspension, Timestamp, User,
     UserId, Value, View,
 };
-use gateway_dialect::{Dialect, Json, Ruling, Site, UnknownFields, json};
+use gateway_dialect::{Dialect, Form, Json, Ruling, Site, UnknownFields, json};
 use time::macros::utc_datetime;
 
 use crate::{
@@ -16,7 +16,14 @@ use crate::{
 const NOW: Timestamp = utc_datetime!(2026-03-01 12:00);
 
 fn site(reach: &Reach) -> Site<'_> {
-    Site { reach, unknown_fields: UnknownFields::Reject, base: "", now: NOW, request_id: "" }
+    Site {
+        reach,
+        unknown_fields: UnknownFields::Reject,
+        base: "",
+        now: NOW,
+        request_id: "",
+        form: Form::Document,
+    }
 }
 
 /// A user of which every member is answered, as other dialects may have written it.

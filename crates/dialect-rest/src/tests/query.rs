@@ -1,11 +1,11 @@
 //! Queries of lists, cursors, and media types.
 
-use gateway_core::{Place, Problem, UserId};
-use gateway_dialect::{Request, Route, Target, Verb};
+use gateway_core::{Caller, ErrorKind, Place, Problem, Reach, Timestamp, UserId};
+use gateway_dialect::{Form, Request, Route, Site, Target, UnknownFields, Verb};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{
-    negotiate::{is_json_patch, negotiate},
+    negotiate::{self, is_json_patch},
     query::{read, read_cursor, write_cursor},
     wire::ROUTES,
 };
@@ -15,26 +15,26 @@ fn problems(raw: &str) -> Vec<(String, Problem)> {
         Place::Parameter(name) => name.clone().into_owned(),
         _ => String::new(),
     };
-    let errors = read(Some(raw)).map_or_else(|error| error.fields, |_| Vec::new());
+    let errors = read(Form::Document, Some(raw)).map_or_else(|error| error.fields, |_| Vec::new());
     errors.iter().map(|error| (named(&error.place), error.problem)).collect()
 }
 
 #[test]
 fn a_query_says_what_it_wants() {
-    let none = read(None).unwrap();
+    let none = read(Form::Document, None).unwrap();
     assert_eq!((none.limit, none.after, none.email), (25, None, None));
     let id = UserId::from_bytes([9; 16]);
     let raw = format!(
         "limit=100&cursor={}&email=a%2Bb%40c.de&username=J+D&status=suspended&link=n.1%3Aa:b%20c",
         write_cursor(id)
     );
-    let query = read(Some(&raw)).unwrap();
+    let query = read(Form::Document, Some(&raw)).unwrap();
     assert_eq!((query.limit, query.after), (100, Some(id)));
     assert_eq!((query.email.as_deref(), query.username.as_deref()), (Some("a+b@c.de"), Some("J D")));
     assert_eq!(query.standing.map(|standing| standing.as_str()), Some("suspended"));
     let link = query.link.unwrap();
     assert_eq!((link.namespace.as_str(), link.external_id.as_str()), ("n.1", "a:b c"));
-    assert!(read(Some("&&limit=1&")).is_ok());
+    assert!(read(Form::Document, Some("&&limit=1&")).is_ok());
 }
 
 #[test]
@@ -80,12 +80,26 @@ fn cursors_are_safe_in_urls_and_come_back() {
     assert_eq!(read_cursor("AgAAAAAAAAAAAAAAAAAAAAA"), None);
 }
 
+/// What a client with such scopes gets, on a mount that sees all users.
+fn form(request: &Request<'_>, scope: &str) -> Result<Form, ErrorKind> {
+    let site = Site {
+        reach: &Reach::All,
+        unknown_fields: UnknownFields::Reject,
+        base: "",
+        now: Timestamp::UNIX_EPOCH,
+        request_id: "",
+        form: Form::Document,
+    };
+    let caller = Caller { scope: scope.into(), ..Caller::client("one") };
+    negotiate::form(&site, &caller, request).map_err(|error| error.kind)
+}
+
 fn ask(verb: Verb, body: &[u8], rows: &[(HeaderName, &'static str)]) -> (bool, Option<bool>) {
     let headers: HeaderMap =
         rows.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();
     let route: &'static Route = ROUTES.iter().find(|route| route.verb == verb).unwrap();
     let request = Request { target: Target::new(route, [None; 3]), query: None, headers: &headers, body };
-    (negotiate(&request).is_ok(), is_json_patch(&request).ok())
+    (form(&request, "").is_ok(), is_json_patch(&request).ok())
 }
 
 #[test]

@@ -12,7 +12,7 @@ use clap::Args;
 use gateway_core::{
     Attr, Caller, Change, Error, Namespace, Operation, Place, Reach, Status, Timestamp, User, UserId, Value,
 };
-use gateway_dialect::{Action, Dialect, Naming, Request, Site, Target, UnknownFields};
+use gateway_dialect::{Action, Dialect, Form, Naming, Request, Site, Target, UnknownFields};
 use http::HeaderMap;
 
 use crate::{demo, registry::DIALECTS};
@@ -75,7 +75,14 @@ fn decode(dialect: &dyn Dialect, body: &[u8], now: Timestamp) -> Result<Vec<Chan
         Naming::Canonical => [Some(named(body).unwrap_or(demo::USER)), None, None],
     };
     let reach = Namespace::parse(demo::PROJECT).map_or(Reach::All, Reach::Namespace);
-    let site = Site { reach: &reach, unknown_fields: UnknownFields::Ignore, base: "", now, request_id: "" };
+    let site = Site {
+        reach: &reach,
+        unknown_fields: UnknownFields::Ignore,
+        base: "",
+        now,
+        request_id: "",
+        form: Form::Document,
+    };
     let target = Target::new(route, parameters);
     let request = Request { target, query: None, headers: &HeaderMap::new(), body };
     let caller = Caller { namespace: Namespace::parse(demo::PROJECT), ..Caller::client("translate") };

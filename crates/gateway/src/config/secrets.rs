@@ -21,6 +21,7 @@ const DEMO: &[&str] = &[
     "demo-jwt-secret",
     "demo-access-token",
     "demo-admin-token",
+    "demo-gateway-token",
     "demo-supplier-secret",
     "demo-webhook-secret",
 ];

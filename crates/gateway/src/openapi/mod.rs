@@ -13,7 +13,7 @@ mod parameters;
 mod sample;
 
 use gateway_core::{Reach, Timestamp};
-use gateway_dialect::Site;
+use gateway_dialect::{Form, Site};
 use serde_json::{Map, Value, json};
 
 use crate::config::{MountConfig, MountNamespace};
@@ -34,6 +34,7 @@ pub fn document(mount: &MountConfig, origin: &str, now: Timestamp) -> Value {
         base: mount.public_prefix.as_deref().unwrap_or(prefix),
         now,
         request_id: REQUEST_ID,
+        form: Form::Document,
     };
     let mut components = Components::default();
     let mut paths: Map<String, Value> = Map::new();

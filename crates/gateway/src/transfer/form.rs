@@ -8,7 +8,7 @@ use gateway_core::{
     Attr, Change, Error, FieldError, Place, Problem, Reach, Standing, Status, Timestamp, User, UserId, Value,
     View,
 };
-use gateway_dialect::{Json, Ruling, Site, UnknownFields, json};
+use gateway_dialect::{Form, Json, Ruling, Site, UnknownFields, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::verdict::Flaw;
@@ -150,7 +150,14 @@ impl Own {
 }
 
 const fn site(now: Timestamp) -> Site<'static> {
-    Site { reach: &Reach::All, unknown_fields: UnknownFields::Reject, base: "", now, request_id: "" }
+    Site {
+        reach: &Reach::All,
+        unknown_fields: UnknownFields::Reject,
+        base: "",
+        now,
+        request_id: "",
+        form: Form::Document,
+    }
 }
 
 fn present(user: &User, now: Timestamp) -> Json<'_> {
