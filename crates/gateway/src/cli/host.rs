@@ -36,7 +36,8 @@ use crate::{
 };
 
 /// What is said of users that no store of ours has.
-const ELSEWHERE: &str = "the users are in another service (`[store.upstream]`): it has its own ways in and out";
+const ELSEWHERE: &str =
+    "the users are in another service (`[store.upstream]`): it has its own ways in and out";
 
 /// Where the store is.
 pub(super) enum Host {

@@ -12,7 +12,8 @@ use crate::{
 
 pub(super) fn run(file: &File) -> Result<ExitCode, ExitCode> {
     let config = file.load(&Overrides::default())?;
-    let (StoreConfig::Postgres(postgres) | StoreConfig::Upstream(_, Ledger::Postgres(postgres))) = &config.store
+    let (StoreConfig::Postgres(postgres) | StoreConfig::Upstream(_, Ledger::Postgres(postgres))) =
+        &config.store
     else {
         let why = "this is for a PostgreSQL, and the configuration has the embedded store, which needs no migration";
         return Err(failed("migrate", why, USAGE));

@@ -38,9 +38,12 @@ pub(super) fn read(
     let secrets_key = key(&mut options, "secrets_key");
     let upstream = (kind == Kind::Upstream).then(|| upstream::read(&mut options, secrets));
     // A service that keeps users has its ledger in one of the other two.
-    let own = upstream.as_ref().map_or(kind, |(_, is_shared)| {
-        if *is_shared { Kind::Postgres } else { Kind::Embedded }
-    });
+    let own = upstream.as_ref().map_or(
+        kind,
+        |(_, is_shared)| {
+            if *is_shared { Kind::Postgres } else { Kind::Embedded }
+        },
+    );
     for (name, other) in KINDS.iter().filter(|(_, other)| ![kind, own].contains(other)) {
         if options.table(name).is_some() {
             let used = KINDS.iter().find(|(_, used)| *used == kind).map_or("", |(name, _)| name);

@@ -30,7 +30,10 @@ pub(super) fn read(store: &mut Options<'_>, secrets: &Secrets) -> (Option<Upstre
     let form = options.choice("form", &forms, Form::Auto);
     let (vocabulary, is_own) = vocabulary(&mut options);
     if is_own && form == Form::Record {
-        options.problem("form", "records are exchanged with another Interlingua alone, which needs no vocabulary");
+        options.problem(
+            "form",
+            "records are exchanged with another Interlingua alone, which needs no vocabulary",
+        );
     }
     let authorization = authorization(&mut options);
     let timeout = timeout(&mut options, "timeout_ms", 2_000);
