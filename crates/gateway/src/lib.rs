@@ -4,6 +4,7 @@ pub mod access;
 pub mod admin;
 pub mod admit;
 pub mod backend;
+mod basis;
 pub mod cli;
 pub mod clock;
 pub mod config;
