@@ -4,7 +4,7 @@
 
 use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
-use gateway::config::{self, Config, LogLevel, Overrides, Report, StoreConfig};
+use gateway::config::{self, Config, Embedded, LogLevel, Overrides, Report, StoreConfig};
 use tempfile::TempDir;
 
 const SHIPPED: &str = "../../config/interlingua.toml";
@@ -108,7 +108,7 @@ fn tables_may_be_left_out() {
     let config = load_text(&format!("{MOUNT}{CLIENT}")).unwrap();
     assert_eq!(config.server.max_body_bytes, 1_048_576);
     assert_eq!(config.server.drain_timeout.as_millis(), 25_000);
-    let StoreConfig::Embedded { path, cache_bytes, encryption_key } = config.store else {
+    let StoreConfig::Embedded(Embedded { path, cache_bytes, encryption_key }) = config.store else {
         panic!("another store")
     };
     assert_eq!((path.to_str(), cache_bytes, encryption_key), (Some("data"), 67_108_864, None));
@@ -343,11 +343,11 @@ fn no_secret_is_shown() {
         load_text(&format!("[store.embedded]\nencryption_key = \"{sealed}\"\n{MOUNT}{CLIENT}")).unwrap();
     assert_eq!(
         config.store,
-        StoreConfig::Embedded {
+        StoreConfig::Embedded(Embedded {
             path: "data".into(),
             cache_bytes: 67_108_864,
             encryption_key: Some([10; 32]),
-        }
+        })
     );
     let shown = format!("{config:?}");
     for secret in ["demo-partner-key", "demo-partner-secret", "10, 10", "0a0a", "\\n"] {

@@ -393,9 +393,15 @@ impl fmt::Debug for StoreConfig {
             Self::Embedded(embedded) => embedded.fmt(f),
             Self::Postgres(postgres) => postgres.fmt(f),
             Self::Upstream(upstream, ledger) => {
-                f.debug_tuple("Upstream").field(&upstream.terms).field(ledger).finish()
+                f.debug_tuple("Upstream").field(upstream).field(ledger).finish()
             }
         }
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").field("terms", &self.terms).field("form", &self.form).finish_non_exhaustive()
     }
 }
 
