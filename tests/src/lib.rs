@@ -11,6 +11,7 @@ mod inside;
 pub mod issued;
 pub mod issuer;
 pub mod lines;
+pub mod middle;
 pub mod partner;
 pub mod party;
 mod process;
@@ -124,8 +125,24 @@ impl Bed {
     #[must_use]
     pub fn on_database(config: &str, database: Database) -> Self {
         let bed = Self { database: Some(database), ..Self::over_url(config, "") };
-        let url = bed.database().url.clone();
-        bed.replace("postgres-url", &url);
+        bed.migrate();
+        bed
+    }
+
+    /// Another configuration, its users in a service at a URL, and its ledger in a new database.
+    #[must_use]
+    pub fn over_upstream_with_database(config: &str, url: &str, token: &str) -> Self {
+        let options = "ledger = \"postgres\"\n\n[store.postgres]\nurl = \"file:$DIR/postgres-url\"\n";
+        let bed = Self::over_upstream(&config.replace(EMBEDDED_PATH, ""), url, token, options);
+        let bed = Self { database: Some(Database::create()), ..bed };
+        bed.migrate();
+        bed
+    }
+
+    /// Makes the tables of its database, and tells the configuration where that is.
+    fn migrate(&self) {
+        let url = self.database().url.clone();
+        self.replace("postgres-url", &url);
         // On a thread of its own: a test may be inside of a runtime.
         let migrated = std::thread::spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -133,7 +150,6 @@ impl Bed {
             runtime.block_on(store_postgres::migrate(&options)).unwrap();
         });
         migrated.join().unwrap();
-        bed
     }
 
     /// Another configuration, its embedded store replaced by a PostgreSQL that may not be there.

@@ -1,25 +1,38 @@
-//! Two gateways on one PostgreSQL: whatever is sent to both is as if there were one.
+//! Two gateways on one PostgreSQL, or in front of one service with their ledger in a PostgreSQL: whatever is
+//! sent to both is as if there were one.
 
 use std::sync::{Arc, Barrier};
 
 use gateway_testkit::client::{Connection, RawRequest, RawResponse};
 use serde_json::Value;
-use tests::{Bed, Party, Process, partner};
+use tests::{Bed, Party, Process, partner, upstream};
 use uuid::Uuid;
 
+const MOUNTS: &str = include_str!("../src/mounts.toml");
 const CLIENTS: usize = 50;
 const ROUNDS: usize = 200;
 
 /// The gateways, in the order in which clients take them.
 struct Pair {
     gateways: [Process; 2],
-    _bed: Bed,
+    /// The service behind them, where users are there.
+    behind: Option<Process>,
+    _beds: Vec<Bed>,
 }
 
 impl Pair {
     fn start() -> Self {
         let bed = Bed::on_postgres();
-        Self { gateways: [Process::start(&bed), Process::start(&bed)], _bed: bed }
+        Self { gateways: [Process::start(&bed), Process::start(&bed)], behind: None, _beds: vec![bed] }
+    }
+
+    fn in_front() -> Self {
+        let service = Bed::new();
+        let behind = Process::start(&service);
+        let url = upstream::base(behind.address);
+        let bed = Bed::over_upstream_with_database(MOUNTS, &url, upstream::GATEWAY);
+        let gateways = [Process::start(&bed), Process::start(&bed)];
+        Self { gateways, behind: Some(behind), _beds: vec![service, bed] }
     }
 
     /// Every client sends its request of each round at the same moment, half of them to each gateway; with
@@ -55,13 +68,17 @@ impl Pair {
         [0, 1].map(|at| Connection::open(self.gateways[at].address).unwrap())
     }
 
-    /// Of both.
+    /// Of all that keep users.
     fn commits(&self) -> u64 {
-        self.gateways.iter().map(|one| one.metric("interlingua_store_commits_total").unwrap()).sum()
+        let keepers = match &self.behind {
+            Some(behind) => std::slice::from_ref(behind),
+            None => &self.gateways,
+        };
+        keepers.iter().map(|one| one.metric("interlingua_store_commits_total").unwrap()).sum()
     }
 
     fn stop(self) {
-        for gateway in self.gateways {
+        for gateway in self.gateways.into_iter().chain(self.behind) {
             let (status, log) = gateway.stop();
             assert!(status.success(), "{log}");
         }
@@ -81,26 +98,42 @@ fn json(answer: &RawResponse) -> Value {
 /// Fifty clients send the same request with the same key at once to both, round after round.
 #[test]
 fn fifty_at_once_over_both_have_one_effect() {
-    let pair = Pair::start();
+    have_one_effect(Pair::start(), ROUNDS);
+}
+
+#[test]
+fn fifty_at_once_in_front_of_a_service_have_one_effect() {
+    have_one_effect(Pair::in_front(), 50);
+}
+
+fn have_one_effect(pair: Pair, rounds: usize) {
     let before = pair.commits();
-    let keys: Vec<_> = (0..ROUNDS).map(|_| Uuid::new_v4()).collect();
-    let rounds = pair
-        .race(CLIENTS, ROUNDS, move |_, round| partner::create(&format!("round-{round}"), Some(keys[round])));
-    for (round, answers) in rounds.iter().enumerate() {
+    let keys: Vec<_> = (0..rounds).map(|_| Uuid::new_v4()).collect();
+    let answered = pair
+        .race(CLIENTS, rounds, move |_, round| partner::create(&format!("round-{round}"), Some(keys[round])));
+    for (round, answers) in answered.iter().enumerate() {
         let same = answers.iter().all(|answer| answer.status == 201 && answer.body == answers[0].body);
         assert!(same, "round {round}: {:?}", statuses(answers));
         let first = answers.iter().filter(|answer| answer.header("idempotency-replayed").is_none()).count();
         assert_eq!(first, 1, "round {round} was done {first} times");
     }
-    assert_eq!(pair.commits() - before, ROUNDS as u64);
+    assert_eq!(pair.commits() - before, rounds as u64);
     pair.stop();
 }
 
 /// Two users want one name, two requests one external id, two requests one key.
 #[test]
 fn what_is_unique_is_had_by_one() {
+    is_had_by_one(&Pair::start());
+}
+
+#[test]
+fn what_is_unique_in_a_service_is_had_by_one() {
+    is_had_by_one(&Pair::in_front());
+}
+
+fn is_had_by_one(pair: &Pair) {
     const ROUNDS: usize = 60;
-    let pair = Pair::start();
     let users: Vec<_> = (0..2 * ROUNDS).map(|_| Uuid::new_v4()).collect();
     let mut connections = pair.connections();
     for user in &users {
@@ -124,20 +157,27 @@ fn what_is_unique_is_had_by_one() {
         assert_eq!(statuses(&linked[round]), [201, 409], "the external id of round {round}");
         assert_eq!(statuses(&keyed[round]), [201, 422], "the key of round {round}");
     }
-    pair.stop();
 }
 
 /// Four write one user at once, each a field of its own, through both: every write that was acknowledged is
 /// there, and both gateways show it under one entity tag.
 #[test]
 fn writers_of_one_user_lose_nothing() {
+    lose_nothing(Pair::start());
+}
+
+#[test]
+fn writers_of_one_user_of_a_service_lose_nothing() {
+    lose_nothing(Pair::in_front());
+}
+
+fn lose_nothing(pair: Pair) {
     const ROUNDS: usize = 100;
     const FIELDS: [&str; 4] = ["name", "bio", "username", "avatar"];
     let value = |field: &str, round: usize| match field {
         "avatar" => format!("https://{round}.example.com"),
         _ => format!("{field}{round}"),
     };
-    let pair = Pair::start();
     let user = Uuid::new_v4();
     let mut connections = pair.connections();
     assert_eq!(connections[0].send(&Party::Update.create(user, Uuid::new_v4())).unwrap().status, 201);

@@ -98,11 +98,18 @@ impl fmt::Display for Malformed {
 /// # Errors
 /// [`Malformed`], with line and column where they are known.
 pub fn parse(body: &[u8]) -> Result<Json<'_>, Malformed> {
+    parse_within(body, MAX_MEMBERS, MAX_DEPTH)
+}
+
+/// The same within other limits: a page of documents is larger than each of them.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_within(body: &[u8], mut members: usize, depth: usize) -> Result<Json<'_>, Malformed> {
     let text = std::str::from_utf8(body)
         .map_err(|error| Malformed(format!("not UTF-8 at byte {}", error.valid_up_to())))?;
-    let mut members = 0;
     let mut reader = serde_json::Deserializer::from_str(text);
-    let json = Tree { depth: 0, members: &mut members }
+    let json = Tree { depth, members: &mut members }
         .deserialize(&mut reader)
         .and_then(|json| reader.end().map(|()| json))
         .map_err(|error| malformed(&error))?;
@@ -186,10 +193,8 @@ impl<'de> Visitor<'de> for Tree<'_> {
         let mut members: Vec<(Cow<'de, str>, Json<'de>)> = Vec::new();
         let mut seen = HashSet::new();
         while let Some(name) = map.next_key_seed(Name)? {
-            *self.members += 1;
-            if *self.members > MAX_MEMBERS {
-                return Err(A::Error::custom("too many members"));
-            }
+            let left = self.members.checked_sub(1);
+            *self.members = left.ok_or_else(|| A::Error::custom("too many members"))?;
             // A short object is searched faster than it is hashed.
             let twice = if members.len() < 16 {
                 members.iter().any(|(member, _)| *member == name)
@@ -235,7 +240,7 @@ impl<'de> Visitor<'de> for Name {
 }
 
 fn deeper<E: serde::de::Error>(depth: usize) -> Result<usize, E> {
-    if depth < MAX_DEPTH { Ok(depth + 1) } else { Err(E::custom("nested too deeply")) }
+    depth.checked_sub(1).ok_or_else(|| E::custom("nested too deeply"))
 }
 
 fn without_nul<E: serde::de::Error>(text: &str) -> Result<(), E> {

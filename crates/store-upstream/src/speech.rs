@@ -154,7 +154,8 @@ impl Speech {
             let (users, next) = decode_page(&reply.body)?;
             return Some((users, next.map(Next::Id)));
         }
-        let answer = json::parse(&reply.body).ok()?;
+        let answer =
+            json::parse_within(&reply.body, DOCUMENTS * json::MAX_MEMBERS, 2 + json::MAX_DEPTH).ok()?;
         let items =
             if self.vocabulary.items.is_empty() { Some(&answer) } else { answer.get(&self.vocabulary.items) };
         let Json::Array(items) = items? else { return None };

@@ -401,7 +401,10 @@ impl fmt::Debug for StoreConfig {
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstream").field("terms", &self.terms).field("form", &self.form).finish_non_exhaustive()
+        f.debug_struct("Upstream")
+            .field("terms", &self.terms)
+            .field("form", &self.form)
+            .finish_non_exhaustive()
     }
 }
 
