@@ -72,7 +72,7 @@ fn faults(every: usize, faults: &'static [Fault]) -> impl Fn(&Seen) -> Fault + S
     let count = AtomicUsize::new(0);
     move |seen| {
         let at = count.fetch_add(1, Ordering::Relaxed);
-        if seen.method == http::Method::GET || at % every != 0 {
+        if seen.method == http::Method::GET || !at.is_multiple_of(every) {
             return Fault::None;
         }
         faults[(at / every) % faults.len()]
