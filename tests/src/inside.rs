@@ -14,6 +14,7 @@ use gateway::{
     metrics::Metrics,
     service::Gateway,
 };
+use gateway_core::UserStore;
 use gateway_testkit::{
     cases::Transport,
     client::{RawRequest, RawResponse},
@@ -28,9 +29,9 @@ use crate::Bed;
 pub const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 /// A gateway without sockets.
-pub struct Inside {
+pub struct Inside<S = MemoryStore> {
     /// The gateway.
-    pub gateway: Gateway<MemoryStore>,
+    pub gateway: Gateway<S>,
 }
 
 impl Inside {
@@ -43,12 +44,20 @@ impl Inside {
     /// The same, by another clock.
     #[must_use]
     pub fn at(bed: &Bed, clock: Clock) -> Self {
+        Self::over(MemoryStore::default(), bed, clock)
+    }
+}
+
+impl<S: UserStore> Inside<S> {
+    /// The same, over another store.
+    #[must_use]
+    pub fn over(store: S, bed: &Bed, clock: Clock) -> Self {
         let config = config::load(&bed.config(), &config::Overrides::default());
         let config = config.unwrap_or_else(|report| panic!("{report}"));
         let (body_timeout, request_timeout) = (Duration::from_secs(5), Duration::from_secs(20));
         let server = Server { body_timeout, request_timeout, ..config.server };
         let live = Live::new(config.mounts, &server);
-        let gateway = Gateway::new(MemoryStore::default(), live, clock, Metrics::new().unwrap());
+        let gateway = Gateway::new(store, live, clock, Metrics::new().unwrap());
         Self { gateway }
     }
 }
@@ -63,7 +72,7 @@ impl Transport for Inside {
     }
 }
 
-impl Inside {
+impl<S: UserStore> Inside<S> {
     /// Sends a request as somebody.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ mod process;
 pub mod schema;
 pub mod suite;
 pub mod unreachable;
+pub mod upstream;
 pub mod valkey;
 pub mod watched;
 pub mod wire;
@@ -78,6 +79,10 @@ const EMBEDDED: &str = "kind = \"embedded\"\n";
 const EMBEDDED_PATH: &str = "\n[store.embedded]\npath = \"$DIR/data\"\n";
 const POSTGRES: &str = "kind = \"postgres\"\n\n[store.postgres]\nurl = \"file:$DIR/postgres-url\"\n";
 
+/// ... and in front of another service, with the ledger where the store was.
+const UPSTREAM: &str = "kind = \"upstream\"\n\n[store.upstream]\nurl = \"file:$DIR/upstream-url\"\n\
+                        token = \"file:$DIR/upstream-token\"\n$OPTIONS";
+
 /// Secrets of the mounts beside the demo one, by file name.
 const SECRETS: [(&str, &str); 6] = [
     ("other-key", "other-partner-key-0123456789abcdef"),
@@ -138,6 +143,16 @@ impl Bed {
         assert!(config.contains(EMBEDDED));
         let bed = Self::with(&config.replace(EMBEDDED, POSTGRES));
         bed.replace("postgres-url", url);
+        bed
+    }
+
+    /// Another configuration, its users in a service at a URL, with more options of `[store.upstream]`.
+    #[must_use]
+    pub fn over_upstream(config: &str, url: &str, token: &str, options: &str) -> Self {
+        assert!(config.contains(EMBEDDED));
+        let bed = Self::with(&config.replace(EMBEDDED, &UPSTREAM.replace("$OPTIONS", options)));
+        bed.replace("upstream-url", url);
+        bed.replace("upstream-token", token);
         bed
     }
 

@@ -1,7 +1,9 @@
 //! Every conformance case of every dialect, in this process and over a socket.
 
 use gateway_testkit::cases::{self, Transport, generalize};
-use tests::{Bed, Inside, Process, dialects, now, root};
+use tests::{Bed, Inside, Process, dialects, now, root, upstream};
+
+const MOUNTS: &str = include_str!("../src/mounts.toml");
 
 async fn run_all(transport: &impl Transport, run: &str) {
     let mut complaints = Vec::new();
@@ -40,6 +42,21 @@ async fn over_a_socket_on_postgres() {
     run_all(&process.socket(), "net").await;
     let (status, log) = process.stop();
     assert!(status.success(), "{log}");
+}
+
+#[tokio::test]
+async fn over_a_socket_in_front_of_another_gateway() {
+    let behind = Bed::new();
+    let behind = Process::start(&behind);
+    let url = upstream::base(behind.address);
+    let bed = Bed::over_upstream(MOUNTS, &url, upstream::GATEWAY, "");
+    let process = Process::start(&bed);
+    run_all(&process.socket(), "net").await;
+    assert_eq!(process.metric("interlingua_upstream_records"), Some(1));
+    for process in [process, behind] {
+        let (status, log) = process.stop();
+        assert!(status.success(), "{log}");
+    }
 }
 
 #[test]

@@ -186,7 +186,12 @@ impl Introspector {
         const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
         let headers = [(ACCEPT, JSON), (CONTENT_TYPE, FORM), (AUTHORIZATION, self.credential.clone())];
         let body = format!("token={}&token_type_hint=access_token", form(token.as_bytes()));
-        let call = Call { method: Method::POST, headers: HeaderMap::from_iter(headers), body: body.into() };
+        let call = Call {
+            method: Method::POST,
+            target: None,
+            headers: HeaderMap::from_iter(headers),
+            body: body.into(),
+        };
         let reply = self.client.call(&call, BUDGET, MAX_BYTES).await.map_err(|error| match error {
             gateway_outbound::CallError::TooLarge => Introspected::NotAnswer,
             _ => Introspected::Unreachable,

@@ -194,6 +194,28 @@ impl Operation {
         }
     }
 
+    /// The user that it is to change, where there is one.
+    #[must_use]
+    pub const fn subject(&self) -> Option<&Locator> {
+        match self {
+            Self::Update { user, .. } => Some(user),
+            Self::Revise(user)
+            | Self::Replace(user, _)
+            | Self::Link(user, _)
+            | Self::Unlink(user, _)
+            | Self::Delete(user) => Some(user),
+            // Another gateway says what it replaces: that is held against what stands.
+            Self::Restate(_)
+            | Self::Create(_)
+            | Self::Read(_)
+            | Self::ReadOrCreate(_)
+            | Self::ReadLinks(_)
+            | Self::List(_)
+            | Self::CheckUsername(_)
+            | Self::Suggest(..) => None,
+        }
+    }
+
     /// The external id of the user that it would make.
     #[must_use]
     pub fn external_id(&self) -> Option<&str> {

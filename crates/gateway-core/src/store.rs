@@ -201,6 +201,11 @@ pub struct Page {
 pub enum StoreError {
     /// Overloaded, stopping, or stopped after a fault: try again later.
     Unavailable(&'static str),
+    /// What was asked about hangs on an earlier commit whose end is not known yet: the same question, asked
+    /// later, will tell.
+    Pending,
+    /// The store is another service, whose own rules refuse the state.
+    Refused(&'static str),
     /// A record is damaged: it is never given out.
     Damaged(&'static str),
     /// A fault of the engine.
@@ -211,6 +216,8 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unavailable(why) => write!(f, "store unavailable: {why}"),
+            Self::Pending => f.write_str("an earlier commit is not settled yet"),
+            Self::Refused(why) => write!(f, "refused by the store: {why}"),
             Self::Damaged(what) => write!(f, "damaged record: {what}"),
             Self::Engine(source) => write!(f, "store engine: {source}"),
         }

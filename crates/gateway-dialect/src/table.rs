@@ -234,6 +234,16 @@ impl FieldTable {
         Json::Object(members)
     }
 
+    /// An object of these values of rows, in their order.
+    #[must_use]
+    pub fn object<'a>(&'a self, values: impl Iterator<Item = (&'a Field, Json<'static>)>) -> Json<'static> {
+        let mut members = Vec::new();
+        for (row, json) in values {
+            place(&mut members, row, json);
+        }
+        Json::Object(members).into_owned()
+    }
+
     /// The table as Markdown, for the dialect's README.
     #[must_use]
     pub fn markdown(&self) -> String {

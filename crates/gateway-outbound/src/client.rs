@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, uri::PathAndQuery};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use rustls::ClientConfig;
@@ -30,11 +30,13 @@ pub struct Terms {
     pub max_concurrent: usize,
 }
 
-/// A request. Its target and `Host` are the endpoint's.
+/// A request. Its `Host` is the endpoint's.
 #[derive(Clone)]
 pub struct Call {
     /// The method.
     pub method: Method,
+    /// What is asked for on the endpoint's server; `None` for the endpoint's own path.
+    pub target: Option<PathAndQuery>,
     /// The headers.
     pub headers: HeaderMap,
     /// The body.
@@ -152,7 +154,7 @@ impl Client {
     fn request(&self, call: &Call) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(call.body.clone()));
         *request.method_mut() = call.method.clone();
-        *request.uri_mut() = self.terms.endpoint.target.clone().into();
+        *request.uri_mut() = call.target.as_ref().unwrap_or(&self.terms.endpoint.target).clone().into();
         *request.headers_mut() = call.headers.clone();
         request.headers_mut().insert(header::HOST, self.terms.endpoint.authority.clone());
         request.headers_mut().entry(header::USER_AGENT).or_insert(HeaderValue::from_static("interlingua"));

@@ -113,6 +113,12 @@ impl Endpoint {
         self.is_tls
     }
 
+    /// Its path and query.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.target.as_str()
+    }
+
     /// True where private and special addresses are called.
     #[must_use]
     pub const fn allows_private(&self) -> bool {

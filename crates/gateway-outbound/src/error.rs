@@ -45,6 +45,15 @@ impl CallError {
         }
     }
 
+    /// True where nothing of the request can have been read.
+    #[must_use]
+    pub const fn is_unsent(self) -> bool {
+        match self {
+            Self::Refused | Self::Resolve | Self::Connect | Self::Tls | Self::Busy | Self::Open => true,
+            Self::Timeout | Self::Reset | Self::TooLarge | Self::Protocol => false,
+        }
+    }
+
     /// True where the endpoint is down, so far as can be told: it was not there, or not in time.
     #[must_use]
     pub const fn is_down(self) -> bool {

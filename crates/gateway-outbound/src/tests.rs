@@ -37,7 +37,12 @@ fn client(address: SocketAddr) -> Client {
 }
 
 async fn call(client: &Client, budget: Duration) -> Result<Reply, CallError> {
-    let call = Call { method: Method::POST, headers: HeaderMap::new(), body: Bytes::from_static(b"{}") };
+    let call = Call {
+        method: Method::POST,
+        target: None,
+        headers: HeaderMap::new(),
+        body: Bytes::from_static(b"{}"),
+    };
     client.call(&call, budget, CAP).await
 }
 

@@ -5,7 +5,7 @@ use std::{borrow::Cow, future::Future, sync::Arc};
 use gateway_core::UserStore;
 use store_embedded::{EmbeddedStore, Health};
 
-use crate::{service::Gateway, store_metrics};
+use crate::store_metrics;
 
 /// How a store stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,8 +26,11 @@ pub trait Backend: UserStore + Sized {
     /// Its figures in the Prometheus text format.
     fn figures(&self) -> String;
 
-    /// Ends it, once no request is under way.
-    fn close(gateway: Arc<Gateway<Self>>) -> impl Future<Output = ()> + Send;
+    /// Ends it, once no request is under way: it is what this function finds in its owner.
+    fn close<O: Send + Sync + 'static>(
+        owner: Arc<O>,
+        of: impl Fn(&O) -> &Self + Send + Sync + 'static,
+    ) -> impl Future<Output = ()> + Send;
 }
 
 impl Backend for EmbeddedStore {
@@ -42,8 +45,11 @@ impl Backend for EmbeddedStore {
         store_metrics::embedded(self)
     }
 
-    async fn close(gateway: Arc<Gateway<Self>>) {
-        let closed = tokio::task::spawn_blocking(move || gateway.store().close());
+    async fn close<O: Send + Sync + 'static>(
+        owner: Arc<O>,
+        of: impl Fn(&O) -> &Self + Send + Sync + 'static,
+    ) {
+        let closed = tokio::task::spawn_blocking(move || of(&owner).close());
         if let Err(error) = closed.await {
             tracing::error!(%error, "the store fell while it was closed");
         }

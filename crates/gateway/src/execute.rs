@@ -1,7 +1,7 @@
 //! Execute: load, apply, rule, render. Nothing is written here: the answer and the state that it
 //! speaks of go to the commit together.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use gateway_core::{
     Change, Creation, Error, ErrorKind, ExternalId, Link, Locator, Operation, Outcome, Reach, Status,
@@ -12,15 +12,13 @@ use http::{StatusCode, header};
 use uuid::{NoContext, Uuid};
 
 use crate::{
+    basis::Basis,
     prefer::minimal,
     queue::Turn,
     service::Gateway,
     stops::Visit,
     webhook::{Question, Webhook},
 };
-
-/// How long writers to one user queue.
-const WRITER_WAIT: Duration = Duration::from_secs(5);
 
 /// What execution came to, on its way to the store.
 pub(crate) struct Executed<'q> {
@@ -47,10 +45,10 @@ impl<S: UserStore> Gateway<S> {
     pub(crate) async fn read(&self, visit: &Visit<'_>, operation: &Operation) -> Result<Answer, Error> {
         match (operation, visit.site.reach.namespace()) {
             (Operation::Read(locator), _) => {
-                self.found(visit, &Outcome::Found(&*self.load(visit, locator).await?))
+                self.found(visit, &Outcome::Found(&*self.load(visit, locator, Basis::Current).await?))
             }
             (Operation::ReadLinks(locator), _) => {
-                self.found(visit, &Outcome::Links(&*self.load(visit, locator).await?))
+                self.found(visit, &Outcome::Links(&*self.load(visit, locator, Basis::Current).await?))
             }
             (Operation::List(query), _) => self.list(visit, query).await,
             (Operation::CheckUsername(name), Some(namespace)) => {
@@ -108,25 +106,28 @@ impl<S: UserStore> Gateway<S> {
         visit: &Visit<'_>,
         request: &Request<'_>,
         operation: &mut Operation,
+        basis: Basis,
     ) -> Result<Executed<'_>, Error> {
         match operation {
             Operation::Create(creation) => self.create(visit, creation).await,
             Operation::ReadOrCreate(creation) => self.read_or_create(visit, creation).await,
-            Operation::Replace(locator, creation) => self.replace(visit, request, locator, creation).await,
+            Operation::Replace(locator, creation) => {
+                self.replace(visit, request, (locator, creation), basis).await
+            }
             Operation::Revise(locator) => {
-                let (before, turn) = self.load_to_write(visit, locator).await?;
+                let (before, turn) = self.load_to_write(visit, locator, basis).await?;
                 let mut changes = visit.mount.config.dialect.revise(&visit.site, request, &before)?;
                 self.update(visit, (before, turn), &mut changes)
             }
             Operation::Update { user, changes, deferred } => {
-                let loaded = self.load_to_write(visit, user).await?;
+                let loaded = self.load_to_write(visit, user, basis).await?;
                 deferred.take().map_or(Ok(()), Err)?;
                 self.update(visit, loaded, changes)
             }
             Operation::Restate(user) => self.restate(visit, user).await,
-            Operation::Link(locator, link) => self.link(visit, locator, link).await,
-            Operation::Unlink(locator, link) => self.unlink(visit, locator, link).await,
-            Operation::Delete(locator) => self.delete(visit, locator).await,
+            Operation::Link(locator, link) => self.link(visit, locator, link, basis).await,
+            Operation::Unlink(locator, link) => self.unlink(visit, locator, link, basis).await,
+            Operation::Delete(locator) => self.delete(visit, locator, basis).await,
             // On a route that may write, this request does not.
             Operation::Read(_)
             | Operation::ReadLinks(_)
@@ -183,10 +184,10 @@ impl<S: UserStore> Gateway<S> {
         &self,
         visit: &Visit<'_>,
         request: &Request<'_>,
-        locator: &Locator,
-        creation: &mut Result<Creation, Error>,
+        (locator, creation): (&Locator, &mut Result<Creation, Error>),
+        basis: Basis,
     ) -> Result<Executed<'_>, Error> {
-        match self.load_to_write(visit, locator).await {
+        match self.load_to_write(visit, locator, basis).await {
             Ok((before, turn)) => {
                 let mut changes = visit.mount.config.dialect.revise(&visit.site, request, &before)?;
                 self.update(visit, (before, turn), &mut changes)
@@ -241,8 +242,13 @@ impl<S: UserStore> Gateway<S> {
         Ok(Executed { answer, user, write, turn: Some(turn), question })
     }
 
-    async fn delete(&self, visit: &Visit<'_>, locator: &Locator) -> Result<Executed<'_>, Error> {
-        let (before, turn) = self.load_to_write(visit, locator).await?;
+    async fn delete(
+        &self,
+        visit: &Visit<'_>,
+        locator: &Locator,
+        basis: Basis,
+    ) -> Result<Executed<'_>, Error> {
+        let (before, turn) = self.load_to_write(visit, locator, basis).await?;
         self.meets(visit, Some(&before))?;
         let answer = self.encode(visit, &Outcome::Deleted);
         let namespace = visit.site.reach.namespace();
@@ -252,45 +258,6 @@ impl<S: UserStore> Gateway<S> {
         };
         // The answer says nothing of the user, and outlives it.
         Ok(Executed { write: Some(write), turn: Some(turn), ..Executed::unchanged(answer) })
-    }
-
-    /// A user, once it is this request's turn to write it.
-    pub(crate) async fn load_to_write(
-        &self,
-        visit: &Visit<'_>,
-        locator: &Locator,
-    ) -> Result<(Arc<User>, Turn<'_, UserId>), Error> {
-        let found = self.load(visit, locator).await?;
-        // The same in every round.
-        let _id = visit.user.get_or_init(|| found.id);
-        let turn = self.enter(found.id).await?;
-        // Whoever had the turn before has most likely changed the user; should another have done so
-        // all the same, the commit will say.
-        let current = if turn.waited { self.load(visit, locator).await? } else { found };
-        Ok((current, turn))
-    }
-
-    /// A writer's turn.
-    async fn enter(&self, id: UserId) -> Result<Turn<'_, UserId>, Error> {
-        let late = |_| Error::new(ErrorKind::Unavailable).retry_after(1).cause("writers_queue");
-        self.writers.enter(id, [0; 32], WRITER_WAIT).await.map_err(late)
-    }
-
-    /// The user that a request names, if its mount shows it.
-    async fn load(&self, visit: &Visit<'_>, locator: &Locator) -> Result<Arc<User>, Error> {
-        let found = match (locator, visit.site.reach) {
-            (Locator::External(external_id), Reach::Namespace(namespace)) => {
-                self.owner(Link { namespace: namespace.clone(), external_id: external_id.clone() }).await?
-            }
-            (Locator::Id(id), _) => self.store.user(*id).await.map_err(store_error)?,
-            (Locator::External(_), Reach::All | Reach::Nobody) | (Locator::Nobody, _) => None,
-        };
-        found.filter(|user| visit.shows(user)).ok_or_else(|| ErrorKind::NotFound.into())
-    }
-
-    /// The user with a link, whether it is shown or not.
-    pub(crate) async fn owner(&self, link: Link) -> Result<Option<Arc<User>>, Error> {
-        self.store.find(&UniqueKey::Link(link)).await.map_err(store_error)
     }
 
     /// The user of a creation, not yet in the store.
@@ -336,12 +303,15 @@ fn new_id(now: gateway_core::Timestamp) -> UserId {
 pub(crate) fn store_error(error: StoreError) -> Error {
     let (kind, cause) = match &error {
         StoreError::Unavailable(why) => (ErrorKind::Unavailable, *why),
+        StoreError::Pending => (ErrorKind::UnknownOutcome, "commit_pending"),
+        StoreError::Refused(why) => (ErrorKind::RuleViolated, *why),
         StoreError::Damaged(_) => (ErrorKind::Unavailable, "damaged_record"),
         StoreError::Engine(_) => (ErrorKind::Internal, "store_engine"),
     };
     let answered = Error::new(kind).cause(cause);
     match kind {
-        ErrorKind::Unavailable => answered.retry_after(1),
+        ErrorKind::Unavailable | ErrorKind::UnknownOutcome => answered.retry_after(1),
+        ErrorKind::RuleViolated => answered,
         _ => answered.source(error),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gateway_core::{Error, ErrorKind, Link, Locator, Outcome, Reach, User, UserStore, Write};
 
-use crate::{execute::Executed, service::Gateway, stops::Visit};
+use crate::{basis::Basis, execute::Executed, service::Gateway, stops::Visit};
 
 impl<S: UserStore> Gateway<S> {
     /// Links a user. A username that is taken in the new namespace is refused by the commit (decision 26).
@@ -13,11 +13,13 @@ impl<S: UserStore> Gateway<S> {
         visit: &Visit<'_>,
         locator: &Locator,
         link: &Link,
+        basis: Basis,
     ) -> Result<Executed<'_>, Error> {
         within(visit, link)?;
-        let (before, turn) = self.load_to_write(visit, locator).await?;
+        let (before, turn) = self.load_to_write(visit, locator, basis).await?;
         let is_new = !before.links.contains(link);
-        if is_new && self.owner(link.clone()).await?.is_some() {
+        // Whose it is, a commit from what is recent finds out by itself.
+        if is_new && basis == Basis::Current && self.owner(link.clone()).await?.is_some() {
             return Err(ErrorKind::AlreadyExists.into());
         }
         if is_new && before.links.len() >= User::MAX_LINKS {
@@ -40,9 +42,10 @@ impl<S: UserStore> Gateway<S> {
         visit: &Visit<'_>,
         locator: &Locator,
         link: &Link,
+        basis: Basis,
     ) -> Result<Executed<'_>, Error> {
         within(visit, link)?;
-        let (before, turn) = self.load_to_write(visit, locator).await?;
+        let (before, turn) = self.load_to_write(visit, locator, basis).await?;
         let after = before.without_link(link, visit.site.now).map(Arc::new).ok_or(ErrorKind::NotFound)?;
         self.meets(visit, Some(&before))?;
         let answer = self.encode(visit, &Outcome::Unlinked(&after));

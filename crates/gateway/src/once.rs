@@ -7,10 +7,11 @@ use gateway_core::{
     Caller, Commit, Committed, Creation, Error, ErrorKind, Guard, LedgerRecord, Locator, Operation,
     UniqueKey, UserId, UserStore,
 };
-use gateway_dialect::{Answer, Occasion, Request};
+use gateway_dialect::{Answer, Decoded, Occasion, Request};
 use http::StatusCode;
 
 use crate::{
+    basis::Basis,
     execute::{Executed, store_error},
     idempotency::{Claim, is_kept, pack, unpack},
     queue::Refused,
@@ -61,12 +62,16 @@ impl<S: UserStore> Gateway<S> {
                 self.keys.enter(claim.ledger_key, claim.fingerprint, KEY_WAIT).await.map_err(in_flight)?,
             ),
         };
+        let mut first = Some(self.decode(visit, caller, request));
+        if let Some(answer) = self.outright(visit, request, &mut first, claims, trace).await? {
+            return Ok(answer);
+        }
         if let Some(answer) = self.replay(visit, claims, trace).await? {
             return Ok(answer);
         }
         let mut approval = Approval::default();
         for round in 0..ATTEMPTS {
-            let decoded = self.decode(visit, caller, request)?;
+            let decoded = first.take().unwrap_or_else(|| self.decode(visit, caller, request))?;
             if round == 0 {
                 self.count_unknown(visit, &decoded);
             }
@@ -86,6 +91,37 @@ impl<S: UserStore> Gateway<S> {
             }
         }
         Err(Error::new(ErrorKind::Unavailable).retry_after(1).cause("contended"))
+    }
+
+    /// A write of a user as the store last knew it, without a question before its commit, which checks
+    /// version, key and signature itself. Nothing but a commit that is done is an answer: whatever else comes
+    /// of it is as if it had not been tried, and what was decoded is used up.
+    async fn outright(
+        &self,
+        visit: &Visit<'_>,
+        request: &Request<'_>,
+        first: &mut Option<Result<Decoded, Error>>,
+        claims: Claims,
+        trace: &mut Trace<'_>,
+    ) -> Result<Option<Answer>, Error> {
+        let is_known = |decoded: &Decoded| {
+            let subject = decoded.operation.subject();
+            subject.is_some_and(|locator| self.recent(visit, locator).is_some())
+        };
+        let known = first.take_if(|first| first.as_ref().is_ok_and(is_known));
+        let Some(Ok(mut decoded)) = known else { return Ok(None) };
+        let executed = match self.execute(visit, request, &mut decoded.operation, Basis::Recent).await {
+            Ok(executed) if executed.write.is_some() && executed.question.is_none() => executed,
+            _ => return Ok(None),
+        };
+        match self.commit(visit, executed, claims, trace).await {
+            Ok(Round::Done(answer)) => {
+                self.count_unknown(visit, &decoded);
+                Ok(Some(answer))
+            }
+            Err(error) if !error.kind.is_decided() => Err(error),
+            _ => Ok(None),
+        }
     }
 
     /// What the ledger says of a key and a signature: the stored answer, a refusal, or nothing.
@@ -137,7 +173,7 @@ impl<S: UserStore> Gateway<S> {
         approval: &Approval,
         trace: &mut Trace<'_>,
     ) -> Result<Round, Error> {
-        let result = match self.execute(visit, request, operation).await {
+        let result = match self.execute(visit, request, operation, Basis::Current).await {
             // With it goes the writer's turn: nothing is held while the webhook is asked.
             Ok(Executed { question: Some(question), .. }) if !approval.covers(&question) => {
                 return Ok(Round::Ask(question));

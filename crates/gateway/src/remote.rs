@@ -19,7 +19,6 @@ use crate::{
     backend::{Backend, Standing},
     clock,
     config::Postgres,
-    service::Gateway,
     store_metrics,
 };
 
@@ -130,8 +129,11 @@ impl Backend for Remote {
         store_metrics::postgres(&stats.unwrap_or_default(), standing == Standing::Ready)
     }
 
-    async fn close(gateway: Arc<Gateway<Self>>) {
-        let remote = gateway.store();
+    async fn close<O: Send + Sync + 'static>(
+        owner: Arc<O>,
+        of: impl Fn(&O) -> &Self + Send + Sync + 'static,
+    ) {
+        let remote = of(&owner);
         if let Some(opening) = &remote.opening {
             opening.abort();
         }

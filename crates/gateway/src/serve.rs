@@ -12,6 +12,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use store_embedded::EmbeddedStore;
+use store_upstream::UpstreamStore;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -21,13 +22,9 @@ use tokio::{
 use crate::{
     admin::Admin,
     backend::{Backend, Standing},
-    cli::{
-        self,
-        data::{self, Place},
-        printer, sign,
-    },
+    cli::{self, data::Place, printer, sign},
     clock,
-    config::{self, Config, Overrides, StoreConfig},
+    config::{self, Config, Embedded, Ledger, Overrides, Postgres, StoreConfig, Upstream},
     control::{self, Control},
     demo,
     issuers::{self, Readiness},
@@ -41,6 +38,7 @@ use crate::{
     server::{self, Figures, Listener, ListenerLimits, Respond},
     service::Gateway,
     tls::Tls,
+    upstream,
     vault::Vault,
     webhook,
 };
@@ -97,15 +95,24 @@ async fn serve(config: Config, overrides: Overrides) -> Result<ExitCode, Failure
     let logs = logs.map_err(|error| Failure(format!("the log: {error}"), cli::IO_FAILURE))?;
     let sockets = (bind(config.server.listen).await?, bind(config.server.admin).await?);
     let ground = Ground { logs, sockets };
-    match &config.store {
-        StoreConfig::Embedded { .. } => {
-            let (store, control) = open_embedded(&config.store).await?;
+    match config.store.clone() {
+        StoreConfig::Embedded(embedded) => {
+            let dir = embedded.path.clone();
+            let store = open_embedded(embedded).await?;
+            let control = Control::open(&dir);
             let beside = |gateway, stopped| control::serve(control, gateway, stopped);
             serve_store(config, overrides, ground, store, beside).await
         }
         StoreConfig::Postgres(postgres) => {
-            let store = Remote::open(remote::options(postgres)).await;
-            let store = store.map_err(|error| Failure(error.to_string(), cli::IO_FAILURE))?;
+            let store = open_postgres(&postgres).await?;
+            serve_store(config, overrides, ground, store, |_, _| std::future::ready(())).await
+        }
+        StoreConfig::Upstream(upstream, Ledger::Embedded(embedded)) => {
+            let store = open_upstream(*upstream, open_embedded(embedded).await?).await?;
+            serve_store(config, overrides, ground, store, |_, _| std::future::ready(())).await
+        }
+        StoreConfig::Upstream(upstream, Ledger::Postgres(postgres)) => {
+            let store = open_upstream(*upstream, open_postgres(&postgres).await?).await?;
             serve_store(config, overrides, ground, store, |_, _| std::future::ready(())).await
         }
     }
@@ -159,7 +166,7 @@ async fn serve_store<S: Backend, B: Future<Output = ()> + Send + 'static>(
     for task in [watching, reloading, keeping].into_iter().chain(seeding) {
         task.abort();
     }
-    S::close(Arc::clone(&gateway)).await;
+    S::close(Arc::clone(&gateway), Gateway::store).await;
     for ended in [admin.await, beside.await] {
         if let Err(error) = ended {
             tracing::error!(%error, "a task fell while stopping");
@@ -215,17 +222,25 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
         .map_err(|error| Failure(format!("cannot listen on {address}: {error}"), UNAVAILABLE))
 }
 
-/// The store, and the socket that backups are asked for at.
-async fn open_embedded(config: &StoreConfig) -> Result<(EmbeddedStore, Option<Control>), Failure> {
-    let refused = |why: String| Failure(why, cli::IO_FAILURE);
-    let Some(place) = Place::of(config) else { return Err(refused(data::NOT_EMBEDDED.to_owned())) };
-    let data = place.dir.clone();
+async fn open_embedded(embedded: Embedded) -> Result<EmbeddedStore, Failure> {
+    let place = Place::at(embedded);
     let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&place.dir, place.options)).await;
+    let refused = |why: String| Failure(why, cli::IO_FAILURE);
     match opened {
-        Ok(Ok(store)) => Ok((store, Control::open(&data))),
+        Ok(Ok(store)) => Ok(store),
         Ok(Err(error)) => Err(refused(error.to_string())),
         Err(_fallen) => Err(refused("the store fell while it was opened".to_owned())),
     }
+}
+
+async fn open_postgres(postgres: &Postgres) -> Result<Remote, Failure> {
+    let store = Remote::open(remote::options(postgres)).await;
+    store.map_err(|error| Failure(error.to_string(), cli::IO_FAILURE))
+}
+
+async fn open_upstream<L: Backend>(upstream: Upstream, ledger: L) -> Result<UpstreamStore<L>, Failure> {
+    let store = UpstreamStore::open(upstream::options(upstream), ledger).await;
+    store.map_err(|error| Failure(format!("the upstream store: {error}"), cli::IO_FAILURE))
 }
 
 /// Makes the demo's user; `false` where the store is away.

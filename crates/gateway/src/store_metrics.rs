@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
+use gateway_outbound::Circuit;
 use store_embedded::{BATCH_BOUNDS, EmbeddedStore, Health};
+use store_upstream::Form;
 
 /// Name, type and help of a figure, and what it stands at.
 type Row = (&'static str, &'static str, &'static str, u64);
@@ -82,10 +84,40 @@ pub fn postgres(stats: &store_postgres::Stats, is_reached: bool) -> String {
     rows(&figures) + &histogram("batch_size", help, sizes, stats.statements, stats.batched_commits)
 }
 
+/// Those of another service; the store that its ledger is in has its own beside them.
+#[must_use]
+pub fn upstream(stats: &store_upstream::Stats, form: Form) -> String {
+    let circuit = match stats.circuit {
+        Circuit::Closed => 0,
+        Circuit::HalfOpen => 1,
+        Circuit::Open => 2,
+    };
+    let figures = [
+        ("calls_total", "counter", "Calls to the upstream service, repeated ones included.", stats.calls),
+        ("answered_total", "counter", "Calls that it answered.", stats.answered),
+        ("failed_total", "counter", "Calls that it answered with a fault of its own (5xx).", stats.failed),
+        ("unsent_total", "counter", "Calls of which it can have read nothing.", stats.unsent),
+        ("lost_total", "counter", "Calls that it may have read and did not answer.", stats.lost),
+        ("retries_total", "counter", "Reads that were tried again.", stats.retries),
+        ("garbage_total", "counter", "Answers that made no sense.", stats.garbage),
+        ("commits_total", "counter", "Writes that are done.", stats.commits),
+        ("commits_resolved_total", "counter", "Writes whose answer was lost and found out.", stats.resolved),
+        ("commits_unknown_total", "counter", "Writes whose end is not known.", stats.unknown),
+        ("reached", "gauge", "1 while the upstream service answers.", u64::from(stats.reached)),
+        ("circuit", "gauge", "2 while it is left alone, 1 while it is tried.", circuit),
+        ("records", "gauge", "1 where users are exchanged as records.", u64::from(form == Form::Record)),
+    ];
+    named("interlingua_upstream_", &figures)
+}
+
 fn rows(rows: &[Row]) -> String {
+    named("interlingua_store_", rows)
+}
+
+fn named(prefix: &str, rows: &[Row]) -> String {
     let mut text = String::new();
     for (name, kind, help, value) in rows {
-        let name = format!("interlingua_store_{name}");
+        let name = format!("{prefix}{name}");
         line(&mut text, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}"));
     }
     text

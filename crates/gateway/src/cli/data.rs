@@ -8,13 +8,13 @@ use store_embedded::{EmbeddedStore, OpenError, Options};
 use super::{DAMAGED, File, IO_FAILURE, USAGE, printer};
 use crate::{
     clock,
-    config::{Config, Overrides, StoreConfig},
+    config::{Config, Embedded, Overrides, StoreConfig},
     control::{self, Reply, Request},
 };
 
 /// What a command about files says of a configuration without any.
 pub(crate) const NOT_EMBEDDED: &str = "this is for the embedded store, and the configuration has another: \
-                                       back up and verify a PostgreSQL with its own tools (pg_dump, pg_basebackup)";
+                                       back up and verify that with its own tools (pg_dump, pg_basebackup)";
 
 /// Which store.
 #[derive(Args, Debug)]
@@ -36,13 +36,20 @@ pub(crate) struct Place {
 impl Place {
     /// As the configuration says; `None` where the store is another one.
     pub(crate) fn of(config: &StoreConfig) -> Option<Self> {
-        let StoreConfig::Embedded { path, cache_bytes, encryption_key } = config.clone() else { return None };
+        match config {
+            StoreConfig::Embedded(embedded) => Some(Self::at(embedded.clone())),
+            StoreConfig::Postgres(_) | StoreConfig::Upstream(..) => None,
+        }
+    }
+
+    /// A directory of this machine, and how it is opened.
+    pub(crate) fn at(Embedded { path, cache_bytes, encryption_key }: Embedded) -> Self {
         let options = Options {
             cache_bytes: usize::try_from(cache_bytes).unwrap_or(usize::MAX),
             encryption_key,
             ..Options::new(Arc::new(clock::now))
         };
-        Some(Self { dir: path, options })
+        Self { dir: path, options }
     }
 }
 

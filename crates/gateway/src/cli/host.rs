@@ -12,7 +12,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::data::{NOT_EMBEDDED, Place};
+use super::data::Place;
 use crate::{
     backend::{Backend, Standing},
     clock,
@@ -35,6 +35,10 @@ use crate::{
     vault::Vault,
 };
 
+/// What is said of users that no store of ours has.
+const ELSEWHERE: &str =
+    "the users are in another service (`[store.upstream]`): it has its own ways in and out";
+
 /// Where the store is.
 pub(super) enum Host {
     /// Nowhere: lines are only read.
@@ -52,7 +56,8 @@ impl Host {
     pub(super) async fn find(config: &Config, asked: Asked) -> Result<Self, Failure> {
         let place = match &config.store {
             StoreConfig::Postgres(postgres) => return Self::database(config, postgres).await,
-            embedded => Place::of(embedded).ok_or_else(|| Failure::new(NOT_EMBEDDED.to_owned()))?,
+            StoreConfig::Upstream(..) => return Err(Failure::new(ELSEWHERE.to_owned())),
+            StoreConfig::Embedded(embedded) => Place::at(embedded.clone()),
         };
         if let Some(client) = control::connect(&place.dir).map_err(|error| running(&error))? {
             let (from, to) = dial(client, asked).await.map_err(|error| running(&error))?;
@@ -190,12 +195,12 @@ async fn import_here<S: Backend>(
     verdicts: mpsc::Sender<Verdict>,
 ) -> Result<(), Failure> {
     let imported = intake::import(Arc::clone(&gateway), intake::ALONE, chunks, verdicts).await;
-    S::close(gateway).await;
+    S::close(gateway, Gateway::store).await;
     imported
 }
 
 async fn export_here<S: Backend>(gateway: Arc<Gateway<S>>, out: mpsc::Sender<Lines>) -> Result<(), Failure> {
     let exported = export::export(Arc::clone(&gateway), out).await;
-    S::close(gateway).await;
+    S::close(gateway, Gateway::store).await;
     exported
 }

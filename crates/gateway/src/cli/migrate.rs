@@ -6,13 +6,15 @@ use store_postgres::Migrated;
 
 use super::{File, IO_FAILURE, USAGE, data::failed, printer};
 use crate::{
-    config::{Overrides, StoreConfig},
+    config::{Ledger, Overrides, StoreConfig},
     remote,
 };
 
 pub(super) fn run(file: &File) -> Result<ExitCode, ExitCode> {
     let config = file.load(&Overrides::default())?;
-    let StoreConfig::Postgres(postgres) = &config.store else {
+    let (StoreConfig::Postgres(postgres) | StoreConfig::Upstream(_, Ledger::Postgres(postgres))) =
+        &config.store
+    else {
         let why = "this is for a PostgreSQL, and the configuration has the embedded store, which needs no migration";
         return Err(failed("migrate", why, USAGE));
     };

@@ -15,6 +15,7 @@ mod shared;
 mod store;
 mod tables;
 mod tls;
+mod upstream;
 mod webhook;
 
 use std::{
@@ -30,8 +31,10 @@ use std::{
 use gateway_auth::Authenticator;
 use gateway_core::Reach;
 use gateway_dialect::{Dialect, Options, Secret, SecretSource, UnknownFields};
+use gateway_outbound::Terms;
+use store_upstream::{Form, Vocabulary};
 
-use crate::{cors::Cors, forwarded::Proxies, tls::Terms, webhook::Webhook};
+use crate::{cors::Cors, forwarded::Proxies, webhook::Webhook};
 
 use self::{report::Mistake, secrets::Secrets};
 
@@ -49,7 +52,7 @@ pub struct Config {
     /// The listeners and their limits.
     pub server: Server,
     /// The certificate that clients are met with; `None` for plain HTTP.
-    pub tls: Option<Terms>,
+    pub tls: Option<crate::tls::Terms>,
     /// How to log.
     pub log: Log,
     /// Where users live.
@@ -149,17 +152,54 @@ pub enum LogLevel {
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreConfig {
     /// In a directory of this machine.
-    Embedded {
-        /// The directory.
-        path: PathBuf,
-        /// How much memory the cache may take.
-        cache_bytes: u64,
-        /// Seals the fields that are never shown.
-        encryption_key: Option<[u8; 32]>,
-    },
+    Embedded(Embedded),
+    /// In a PostgreSQL, which other gateways may share.
+    Postgres(Postgres),
+    /// In another service; the ledger is beside it.
+    Upstream(Box<Upstream>, Ledger),
+}
+
+/// Where the ledger is, where users are in another service.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ledger {
+    /// In a directory of this machine: of this gateway alone.
+    Embedded(Embedded),
     /// In a PostgreSQL, which other gateways may share.
     Postgres(Postgres),
 }
+
+/// A directory of this machine.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Embedded {
+    /// The directory.
+    pub path: PathBuf,
+    /// How much memory the cache may take.
+    pub cache_bytes: u64,
+    /// Seals the fields that are never shown.
+    pub encryption_key: Option<[u8; 32]>,
+}
+
+/// A service that keeps the users, and how it is called.
+#[derive(Clone, PartialEq)]
+pub struct Upstream {
+    /// Where it is, and who is believed there.
+    pub terms: Terms,
+    /// What it is told about who asks: a secret.
+    pub authorization: Option<http::HeaderValue>,
+    /// How long a call may take.
+    pub timeout: Duration,
+    /// In which form users are exchanged.
+    pub form: Form,
+    /// Whether it answers a repeated request with the answer that it gave.
+    pub honours_keys: bool,
+    /// How much memory users may take that were read or written lately.
+    pub cache_bytes: u64,
+    /// How it speaks about users.
+    pub vocabulary: Vocabulary,
+}
+
+// `Vocabulary` compares whole.
+impl Eq for Upstream {}
 
 /// A PostgreSQL, and how it is used.
 #[derive(Clone, PartialEq, Eq)]
@@ -350,18 +390,31 @@ impl fmt::Debug for Config {
 impl fmt::Debug for StoreConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Embedded { path, cache_bytes, encryption_key } => f
-                .debug_struct("Embedded")
-                .field("path", path)
-                .field("cache_bytes", cache_bytes)
-                .field("encrypted", &encryption_key.is_some())
-                .finish(),
-            Self::Postgres(postgres) => f
-                .debug_struct("Postgres")
-                .field("coalesce", &postgres.coalesce)
-                .field("max_stale", &postgres.max_stale)
-                .finish_non_exhaustive(),
+            Self::Embedded(embedded) => embedded.fmt(f),
+            Self::Postgres(postgres) => postgres.fmt(f),
+            Self::Upstream(upstream, ledger) => {
+                f.debug_tuple("Upstream").field(&upstream.terms).field(ledger).finish()
+            }
         }
+    }
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded")
+            .field("path", &self.path)
+            .field("cache_bytes", &self.cache_bytes)
+            .field("encrypted", &self.encryption_key.is_some())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres")
+            .field("coalesce", &self.coalesce)
+            .field("max_stale", &self.max_stale)
+            .finish_non_exhaustive()
     }
 }
 

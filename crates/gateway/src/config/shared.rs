@@ -1,12 +1,11 @@
 //! The table `[server.shared_limits]`.
 
-use std::{ops::RangeInclusive, path::Path, time::Duration};
+use std::{ops::RangeInclusive, time::Duration};
 
 use gateway_dialect::Options;
 use gateway_limits::Server;
-use gateway_outbound::Trust;
 
-use super::{SharedLimits, secrets::Secrets};
+use super::{SharedLimits, secrets::Secrets, tables::trust};
 
 const TIMEOUT_MS: RangeInclusive<i64> = 1..=1_000;
 
@@ -26,12 +25,4 @@ pub(super) fn read(server: &mut Options<'_>, secrets: &Secrets) -> Option<Shared
     });
     options.finish();
     Some(SharedLimits { server: server?, timeout: Duration::from_millis(ms.unwrap_or(50)) })
-}
-
-fn trust(options: &mut Options<'_>, secrets: &Secrets) -> Option<Trust> {
-    let Some(path) = options.text("ca") else { return Some(Trust::public()) };
-    let read = secrets
-        .public_file(Path::new(&path))
-        .and_then(|pem| Trust::private(&pem).map_err(|why| format!("the file of `ca` {why}")));
-    read.map_err(|why| options.problem("ca", why)).ok()
 }

@@ -6,8 +6,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use gateway_dialect::{Options, Secret};
 
 use super::{
-    Overrides, Postgres, StoreConfig,
+    Embedded, Ledger, Overrides, Postgres, StoreConfig,
+    secrets::Secrets,
     tables::{size, timeout},
+    upstream,
 };
 
 const CACHE_BYTES: RangeInclusive<i64> = 64 * 1024..=64 * 1024 * 1024 * 1024;
@@ -19,48 +21,71 @@ const STALE_MS: RangeInclusive<i64> = 0..=60_000;
 enum Kind {
     Embedded,
     Postgres,
+    Upstream,
 }
 
-pub(super) fn read(root: &mut Options<'_>, overrides: &Overrides) -> (StoreConfig, Option<[u8; 32]>) {
+/// Each by its name, which is also that of its table.
+const KINDS: [(&str, Kind); 3] =
+    [("embedded", Kind::Embedded), ("postgres", Kind::Postgres), ("upstream", Kind::Upstream)];
+
+pub(super) fn read(
+    root: &mut Options<'_>,
+    overrides: &Overrides,
+    secrets: &Secrets,
+) -> (StoreConfig, Option<[u8; 32]>) {
     let mut options = root.table_or_empty("store");
-    let kinds = [("embedded", Kind::Embedded), ("postgres", Kind::Postgres)];
-    let kind = options.choice("kind", &kinds, Kind::Embedded);
+    let kind = options.choice("kind", &KINDS, Kind::Embedded);
     let secrets_key = key(&mut options, "secrets_key");
-    let [own, other] = match kind {
-        Kind::Embedded => ["embedded", "postgres"],
-        Kind::Postgres => ["postgres", "embedded"],
-    };
-    if options.table(other).is_some() {
-        options.problem(other, format!("`[store.{other}]` has no effect, since `kind` is \"{own}\""));
+    let upstream = (kind == Kind::Upstream).then(|| upstream::read(&mut options, secrets));
+    // A service that keeps users has its ledger in one of the other two.
+    let own = upstream.as_ref().map_or(
+        kind,
+        |(_, is_shared)| {
+            if *is_shared { Kind::Postgres } else { Kind::Embedded }
+        },
+    );
+    for (name, other) in KINDS.iter().filter(|(_, other)| ![kind, own].contains(other)) {
+        if options.table(name).is_some() {
+            let used = KINDS.iter().find(|(_, used)| *used == kind).map_or("", |(name, _)| name);
+            let why = match other {
+                _ if kind != Kind::Upstream => format!("since `kind` is \"{used}\""),
+                _ => "since the `ledger` of `[store.upstream]` is another".to_owned(),
+            };
+            options.problem(name, format!("`[store.{name}]` has no effect, {why}"));
+        }
     }
-    if kind == Kind::Postgres && overrides.data.is_some() {
+    if own == Kind::Postgres && overrides.data.is_some() {
         options.problem("kind", "`kind` is \"postgres\", which has no directory for `--data`");
     }
-    let table = options.table_or_empty(own);
-    let store = match kind {
-        Kind::Embedded => embedded(table, overrides),
-        Kind::Postgres => postgres(table),
+    let ledger = match own {
+        Kind::Postgres => Ledger::Postgres(postgres(options.table_or_empty("postgres"))),
+        _ => Ledger::Embedded(embedded(options.table_or_empty("embedded"), overrides)),
     };
     options.finish();
+    let store = match (upstream, ledger) {
+        (Some((Some(upstream), _)), ledger) => StoreConfig::Upstream(Box::new(upstream), ledger),
+        (_, Ledger::Embedded(embedded)) => StoreConfig::Embedded(embedded),
+        (_, Ledger::Postgres(postgres)) => StoreConfig::Postgres(postgres),
+    };
     (store, secrets_key)
 }
 
-fn embedded(mut options: Options<'_>, overrides: &Overrides) -> StoreConfig {
+fn embedded(mut options: Options<'_>, overrides: &Overrides) -> Embedded {
     let path = options.text("path");
     if path.as_deref().is_some_and(str::is_empty) {
         options.problem("path", "`path` is empty");
     }
     let path = overrides.data.clone().or(path.map(PathBuf::from));
-    let store = StoreConfig::Embedded {
+    let embedded = Embedded {
         path: path.unwrap_or_else(|| PathBuf::from("data")),
         cache_bytes: cache_bytes(&mut options),
         encryption_key: key(&mut options, "encryption_key"),
     };
     options.finish();
-    store
+    embedded
 }
 
-fn postgres(mut options: Options<'_>) -> StoreConfig {
+fn postgres(mut options: Options<'_>) -> Postgres {
     let stale = options.integer("max_stale_ms", STALE_MS).and_then(|ms| u64::try_from(ms).ok());
     let store = Postgres {
         url: url(&mut options),
@@ -74,7 +99,7 @@ fn postgres(mut options: Options<'_>) -> StoreConfig {
         statement_timeout: timeout(&mut options, "statement_timeout_ms", 5_000),
     };
     options.finish();
-    StoreConfig::Postgres(store)
+    store
 }
 
 /// The URL, of which nothing is ever shown.
@@ -87,7 +112,7 @@ fn url(options: &mut Options<'_>) -> String {
     url
 }
 
-fn cache_bytes(options: &mut Options<'_>) -> u64 {
+pub(super) fn cache_bytes(options: &mut Options<'_>) -> u64 {
     let bytes = options.integer("cache_bytes", CACHE_BYTES).and_then(|bytes| u64::try_from(bytes).ok());
     bytes.unwrap_or(64 * 1024 * 1024)
 }

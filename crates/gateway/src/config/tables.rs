@@ -1,8 +1,9 @@
 //! The tables `[server]` and `[log]`.
 
-use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
 
 use gateway_dialect::{Options, Span};
+use gateway_outbound::Trust;
 
 use super::{
     Log, LogFormat, LogLevel, Overrides, Server, StoreConfig, mounts::rate_limit, report::Mistake,
@@ -37,7 +38,7 @@ pub(super) struct Tables {
 pub(super) fn read(root: &mut Options<'_>, overrides: &Overrides, secrets: &Secrets) -> Tables {
     let (server, tls, places) = server(root.table_or_empty("server"), overrides, secrets);
     let log = log(root.table_or_empty("log"));
-    let (store, secrets_key) = store::read(root, overrides);
+    let (store, secrets_key) = store::read(root, overrides, secrets);
     let mut demo = root.table_or_empty("demo");
     let demo_user = demo.flag("user", false);
     demo.finish();
@@ -162,6 +163,15 @@ pub(super) fn size(
     bounds: RangeInclusive<i64>,
 ) -> Option<usize> {
     options.integer(name, bounds).and_then(|size| usize::try_from(size).ok())
+}
+
+/// Whose certificates another server is believed by: those of a file, or of the public issuers.
+pub(super) fn trust(options: &mut Options<'_>, secrets: &Secrets) -> Option<Trust> {
+    let Some(path) = options.text("ca") else { return Some(Trust::public()) };
+    let read = secrets
+        .public_file(Path::new(&path))
+        .and_then(|pem| Trust::private(&pem).map_err(|why| format!("the file of `ca` {why}")));
+    read.map_err(|why| options.problem("ca", why)).ok()
 }
 
 const fn loopback(port: u16) -> SocketAddr {

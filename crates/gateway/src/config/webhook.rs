@@ -1,11 +1,11 @@
 //! The table `[mount.webhook]`.
 
-use std::{ops::RangeInclusive, path::Path, time::Duration};
+use std::{ops::RangeInclusive, time::Duration};
 
 use gateway_dialect::{Dialect, Options};
-use gateway_outbound::{Endpoint, Terms, Trust};
+use gateway_outbound::{Endpoint, Terms};
 
-use super::secrets::Secrets;
+use super::{secrets::Secrets, tables::trust};
 use crate::webhook::{
     Use, Webhook,
     keys::{Keys, SECRETS},
@@ -67,12 +67,4 @@ fn budget(options: &mut Options<'_>, request_timeout: Duration) -> Duration {
         );
     }
     budget
-}
-
-fn trust(options: &mut Options<'_>, secrets: &Secrets) -> Option<Trust> {
-    let Some(path) = options.text("ca") else { return Some(Trust::public()) };
-    let read = secrets
-        .public_file(Path::new(&path))
-        .and_then(|pem| Trust::private(&pem).map_err(|why| format!("the file of `ca` {why}")));
-    read.map_err(|why| options.problem("ca", why)).ok()
 }

@@ -122,7 +122,7 @@ impl Webhook {
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(SIGNATURE, self.keys.of_request(&timestamp, question).try_into().ok()?);
         headers.insert(TIMESTAMP, timestamp.try_into().ok()?);
-        Some(Call { method: Method::POST, headers, body: question.clone() })
+        Some(Call { method: Method::POST, target: None, headers, body: question.clone() })
     }
 }
 
