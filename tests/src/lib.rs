@@ -14,6 +14,7 @@ pub mod lines;
 pub mod partner;
 pub mod party;
 mod process;
+pub mod records;
 pub mod schema;
 pub mod suite;
 pub mod unreachable;

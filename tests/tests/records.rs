@@ -2,98 +2,15 @@
 //! and of two who replace one version one wins.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
-use gateway_core::{
-    Attr, Date, ExternalId, Link, Namespace, Point, Profile, Status, Suspension, Timestamp, User, UserId,
-    Value,
-};
-use gateway_record::{MEDIA_TYPE, Stored, decode_page};
-use gateway_testkit::client::{RawRequest, RawResponse};
-use tests::{Bed, Process, now};
+use gateway_core::{Attr, Date, Point, Status, Suspension, Timestamp, User, UserId, Value};
+use gateway_record::MEDIA_TYPE;
+use gateway_testkit::client::RawResponse;
+use tests::records::{NEW, Peer, id, link, next, record, tag, text, user, with};
 use time::{Duration, macros::date, macros::utc_datetime};
-
-/// The rows that say what a PUT replaces.
-type Condition<'a> = [(&'static str, &'a str)];
-
-const NEW: &Condition<'static> = &[("If-None-Match", "*")];
-
-struct Peer {
-    process: Process,
-}
-
-impl Peer {
-    fn start() -> Self {
-        Self { process: Process::start(&Bed::new()) }
-    }
-
-    fn send(&self, method: &str, target: &str, rows: &[(&str, &str)], body: Vec<u8>) -> RawResponse {
-        let authorization = ("Authorization", "Bearer demo-gateway-token");
-        let rows = [authorization].into_iter().chain(rows.iter().copied());
-        let headers = rows.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let (method, target) = (method.to_owned(), format!("/api/v1/users{target}"));
-        let answer = self.process.send(&RawRequest { method, target, headers, body });
-        answer.and_then(RawResponse::checked).unwrap()
-    }
-
-    fn put(&self, user: &User, rows: &Condition<'_>) -> RawResponse {
-        let rows: Vec<_> = [("Content-Type", MEDIA_TYPE)].into_iter().chain(rows.iter().copied()).collect();
-        self.send("PUT", &format!("/{}", user.id), &rows, record(user))
-    }
-
-    /// Makes a user, and gives its tag.
-    fn make(&self, user: &User) -> String {
-        let made = self.put(user, NEW);
-        assert_eq!((made.status, made.body.len()), (201, 0), "{}", text(&made));
-        tag(&made)
-    }
-
-    fn get(&self, id: UserId) -> RawResponse {
-        self.send("GET", &format!("/{id}"), &[("Accept", MEDIA_TYPE)], Vec::new())
-    }
-
-    /// A page, after its media type was looked at.
-    fn page(&self, query: &str) -> (Vec<Arc<User>>, Option<UserId>) {
-        let answer = self.send("GET", &format!("?{query}"), &[("Accept", MEDIA_TYPE)], Vec::new());
-        assert_eq!((answer.status, answer.header("content-type")), (200, Some(MEDIA_TYPE)), "{query}");
-        decode_page(&answer.body).expect("a page")
-    }
-
-    /// All that a list holds, page by page.
-    fn walk(&self, filter: &str, limit: usize) -> Vec<UserId> {
-        let (mut ids, mut after) = (Vec::new(), String::new());
-        loop {
-            let (users, next) = self.page(&format!("limit={limit}{filter}{after}"));
-            assert!(users.len() <= limit);
-            ids.extend(users.iter().map(|user| user.id));
-            let Some(next) = next else { return ids };
-            after = format!("&after={next}");
-        }
-    }
-
-    fn assert_stands(&self, user: &User, tag: &str) {
-        let found = self.get(user.id);
-        assert_eq!((found.status, found.header("content-type")), (200, Some(MEDIA_TYPE)));
-        assert_eq!((found.body == record(user), found.header("etag")), (true, Some(tag)), "{user:?}");
-    }
-}
-
-fn record(user: &User) -> Vec<u8> {
-    Stored::Live(Arc::new(user.clone())).encode(0)
-}
-
-fn text(answer: &RawResponse) -> String {
-    String::from_utf8_lossy(&answer.body).into_owned()
-}
-
-fn tag(answer: &RawResponse) -> String {
-    answer.header("etag").expect("an entity tag").to_owned()
-}
 
 /// The status, and the type of the problem.
 fn refusal(answer: &RawResponse) -> (u16, String) {
@@ -103,35 +20,6 @@ fn refusal(answer: &RawResponse) -> (u16, String) {
 
 fn refused(status: u16, kind: &str) -> (u16, String) {
     (status, kind.to_owned())
-}
-
-fn id(number: u32) -> UserId {
-    UserId::from_bytes((0x70_0000_8000_0000_0000_0000 | u128::from(number) << 96).to_be_bytes())
-}
-
-fn user(number: u32) -> User {
-    User::new(id(number), Status::Active, now())
-}
-
-fn link(namespace: &str, external_id: impl ToString) -> Link {
-    let namespace = Namespace::parse(namespace).unwrap();
-    Link { namespace, external_id: ExternalId::parse(&external_id.to_string()).unwrap() }
-}
-
-fn with(mut user: User, attr: Attr, value: Value<'static>) -> User {
-    let stored: Vec<_> = user
-        .profile
-        .stored()
-        .map(|(attr, value)| (attr, value.into_owned()))
-        .chain([(attr, value)])
-        .collect();
-    user.profile = Profile::from_stored(stored);
-    user
-}
-
-/// One version on.
-fn next(user: &User) -> User {
-    User { version: user.version + 1, ..user.clone() }
 }
 
 fn document(text: &str) -> Value<'static> {
@@ -205,7 +93,7 @@ fn users_of_every_shape_survive() {
         let made = peer.make(user);
         peer.assert_stands(user, &made);
         // What was there is replaced whole; and back again.
-        let empty = User { version: user.version + 1, ..self::user(0) };
+        let empty = User { version: user.version + 1, ..tests::records::user(0) };
         let empty = User { id: user.id, ..empty };
         let replaced = peer.put(&empty, &[("If-Match", &made)]);
         assert_eq!((replaced.status, replaced.body.len()), (204, 0), "{}", text(&replaced));
@@ -243,8 +131,8 @@ fn what_a_state_replaces_must_stand() {
         (&second, &[("If-Match", "\"other\"")]),
         (&second, &[("If-Match", &made), ("If-None-Match", "*")]),
         (&second, &[("If-Match", "*"), ("If-None-Match", &made)]),
-        (&self::user(2), &[("If-Match", &*made)]),
-        (&self::user(2), &[("If-Match", "*")]),
+        (&tests::records::user(2), &[("If-Match", &*made)]),
+        (&tests::records::user(2), &[("If-Match", "*")]),
         // A version that does not rise.
         (&first, &[("If-Match", &*made)]),
         (&User { version: 0, ..first.clone() }, &[("If-Match", "*")]),
@@ -339,7 +227,7 @@ fn of_two_who_replace_one_version_one_wins() {
             assert_eq!(refusal(answer), refused(412, "precondition-failed"), "{at}");
         }
         stands = states[won[0]].clone();
-        tag = self::tag(&answers[won[0]]);
+        tag = tests::records::tag(&answers[won[0]]);
         peer.assert_stands(&stands, &tag);
     }
     // The same of those who make one.
