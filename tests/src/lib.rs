@@ -15,6 +15,7 @@ pub mod middle;
 pub mod partner;
 pub mod party;
 mod process;
+pub mod records;
 pub mod schema;
 pub mod suite;
 pub mod unreachable;

@@ -9,7 +9,7 @@ use gateway_core::{
 use proptest::{collection::vec, option, prelude::*};
 use time::macros::utc_datetime;
 
-use crate::{Stored, decode_ledger, encode_ledger};
+use crate::{PAGE_BYTES, Stored, decode_ledger, decode_page, encode_ledger, encode_page};
 
 const START: Timestamp = utc_datetime!(2026-03-01 10:30);
 
@@ -74,6 +74,33 @@ proptest! {
     fn a_user_reads_back(user in any_user(), seq: u64) {
         let stored = Stored::Live(Arc::new(user));
         prop_assert_eq!(Stored::decode(&stored.encode(seq)), Some(stored));
+    }
+
+    #[test]
+    fn a_page_reads_back(users in vec(any_user().prop_map(Arc::new), 0..5), next: Option<[u8; 16]>, cut: usize) {
+        let next = next.map(UserId::from_bytes);
+        let bytes = encode_page(&users, next);
+        prop_assert_eq!(decode_page(&bytes), Some((users.clone(), next)));
+        // Cut short it is none, or one of fewer users.
+        let cut = cut % (bytes.len() + 1);
+        if let Some((fewer, goes_on)) = decode_page(&bytes[..cut]) {
+            prop_assert_eq!(&*fewer, &users[..fewer.len()]);
+            prop_assert!(cut == bytes.len() || goes_on.is_none());
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_page_or_none(mut bytes in vec(any::<u8>(), 0..60), user in any_user(), at: usize) {
+        if let Some((users, next)) = decode_page(&bytes) {
+            prop_assert_eq!(decode_page(&encode_page(&users, next)), Some((users, next)));
+        }
+        let page = encode_page(&[Arc::new(user)], None);
+        bytes.splice(0..0, page.iter().copied());
+        let at = at % bytes.len();
+        bytes[at] = !bytes[at];
+        if let Some((users, next)) = decode_page(&bytes) {
+            prop_assert!(decode_page(&encode_page(&users, next)).is_some());
+        }
     }
 
     #[test]
@@ -150,4 +177,27 @@ fn a_count_that_lies_reserves_nothing() {
     bytes.extend_from_slice(&[0xff; 9]);
     bytes.push(1);
     assert_eq!(Stored::decode(&bytes), None);
+}
+
+#[test]
+fn a_page_that_is_full_goes_on() {
+    let large = |byte| {
+        let bio = Value::text("x".repeat(PAGE_BYTES / 4));
+        Arc::new(User {
+            id: UserId::from_bytes([byte; 16]),
+            profile: Profile::from_stored([(Attr::Bio, bio)]),
+            ..user()
+        })
+    };
+    let users = [1, 2, 3, 4, 5].map(large);
+    let read = |users: &[Arc<User>], next| {
+        let (found, next) = decode_page(&encode_page(users, next)).unwrap();
+        (found.len(), next)
+    };
+    let end = Some(UserId::from_bytes([9; 16]));
+    assert_eq!(read(&users, end), (4, Some(users[3].id)));
+    assert_eq!(read(&users, None), (4, Some(users[3].id)));
+    assert_eq!(read(&users[..4], end), (4, end));
+    assert_eq!(read(&users[..4], None), (4, None));
+    assert_eq!(read(&[], None), (0, None));
 }
