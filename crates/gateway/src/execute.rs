@@ -45,10 +45,10 @@ impl<S: UserStore> Gateway<S> {
     pub(crate) async fn read(&self, visit: &Visit<'_>, operation: &Operation) -> Result<Answer, Error> {
         match (operation, visit.site.reach.namespace()) {
             (Operation::Read(locator), _) => {
-                self.found(visit, &Outcome::Found(&*self.load(visit, locator, Basis::Current).await?))
+                self.found(visit, &Outcome::Found(&*self.load(visit, locator, Basis::Read).await?))
             }
             (Operation::ReadLinks(locator), _) => {
-                self.found(visit, &Outcome::Links(&*self.load(visit, locator, Basis::Current).await?))
+                self.found(visit, &Outcome::Links(&*self.load(visit, locator, Basis::Read).await?))
             }
             (Operation::List(query), _) => self.list(visit, query).await,
             (Operation::CheckUsername(name), Some(namespace)) => {
@@ -150,7 +150,7 @@ impl<S: UserStore> Gateway<S> {
                 return Err(ErrorKind::AlreadyExists.into());
             }
         }
-        if creation.id.is_some() && self.store.user(user.id).await.map_err(store_error)?.is_some() {
+        if creation.id.is_some() && self.store.current(user.id).await.map_err(store_error)?.is_some() {
             return Err(ErrorKind::AlreadyExists.into());
         }
         judged?;

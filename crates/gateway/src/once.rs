@@ -155,7 +155,7 @@ impl<S: UserStore> Gateway<S> {
         let answer = record.answer.ok_or_else(gone)?;
         if let Some(id) = record.user {
             // A user that was unlinked or closed since is not shown by an answer of before.
-            let user = self.store.user(id).await.map_err(store_error)?;
+            let user = self.store.current(id).await.map_err(store_error)?;
             user.filter(|user| visit.shows(user)).ok_or_else(gone)?;
         }
         trace.replayed = true;
@@ -188,7 +188,7 @@ impl<S: UserStore> Gateway<S> {
             }
             // The same, unless somebody else has just made it: that one can be replaced.
             (Ok(Round::Stale), Operation::Replace(Locator::Id(id), _))
-                if self.store.user(*id).await.map_err(store_error)?.is_none() =>
+                if self.store.current(*id).await.map_err(store_error)?.is_none() =>
             {
                 Err(ErrorKind::AlreadyExists.into())
             }
