@@ -48,7 +48,15 @@ impl UserStore for Recalling {
         self.model.key()
     }
 
+    /// As if reads might be ever so old.
     async fn user(&self, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
+        match self.recent(id) {
+            Some(known) => Ok(Some(known)),
+            None => self.model.user(id).await,
+        }
+    }
+
+    async fn current(&self, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
         self.count();
         self.model.user(id).await
     }

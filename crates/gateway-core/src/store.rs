@@ -228,7 +228,7 @@ impl std::error::Error for StoreError {}
 
 /// The one place users live.
 ///
-/// Reads see every commit that was answered before they began.
+/// Reads see every commit that was answered before they began; [`UserStore::user`] may be told to see less.
 pub trait UserStore: Send + Sync + 'static {
     /// Random bytes that were made with the store and stay with it: the same for every gateway on it, and
     /// after a restore. Entity tags are keyed with them.
@@ -237,12 +237,18 @@ pub trait UserStore: Send + Sync + 'static {
     /// The user with this id; `None` when there is none or it was deleted.
     fn user(&self, id: UserId) -> impl Future<Output = Result<Option<Arc<User>>, StoreError>> + Send;
 
+    /// The same for writes: as it stands, also where an operator lets reads be answered from what was seen a
+    /// while ago.
+    fn current(&self, id: UserId) -> impl Future<Output = Result<Option<Arc<User>>, StoreError>> + Send {
+        self.user(id)
+    }
+
     /// The user with this unique key.
     fn find(&self, key: &UniqueKey) -> impl Future<Output = Result<Option<Arc<User>>, StoreError>> + Send;
 
     /// The user with this id as the store last knew it, at once and without asking anybody: it may be out of
     /// date. For writes alone, since a commit that starts from it is done only if it still stands; whatever
-    /// else is decided needs [`UserStore::user`]. `None` where the store would have to ask, and by default.
+    /// else is decided needs [`UserStore::current`]. `None` where the store would have to ask, and by default.
     fn recent(&self, id: UserId) -> Option<Arc<User>> {
         let _nothing_is_kept = id;
         None

@@ -45,10 +45,10 @@ impl<S: UserStore> Gateway<S> {
     pub(crate) async fn read(&self, visit: &Visit<'_>, operation: &Operation) -> Result<Answer, Error> {
         match (operation, visit.site.reach.namespace()) {
             (Operation::Read(locator), _) => {
-                self.found(visit, &Outcome::Found(&*self.load(visit, locator, Basis::Current).await?))
+                self.found(visit, &Outcome::Found(&*self.load(visit, locator, Basis::Read).await?))
             }
             (Operation::ReadLinks(locator), _) => {
-                self.found(visit, &Outcome::Links(&*self.load(visit, locator, Basis::Current).await?))
+                self.found(visit, &Outcome::Links(&*self.load(visit, locator, Basis::Read).await?))
             }
             (Operation::List(query), _) => self.list(visit, query).await,
             (Operation::CheckUsername(name), Some(namespace)) => {
@@ -151,7 +151,7 @@ impl<S: UserStore> Gateway<S> {
                 return Err(ErrorKind::AlreadyExists.into());
             }
         }
-        if creation.id.is_some() && self.store.user(user.id).await.map_err(store_error)?.is_some() {
+        if creation.id.is_some() && self.store.current(user.id).await.map_err(store_error)?.is_some() {
             return Err(ErrorKind::AlreadyExists.into());
         }
         judged?;
@@ -203,7 +203,7 @@ impl<S: UserStore> Gateway<S> {
     /// A state that another gateway has worked out, and judged: what is left is whether it may still stand.
     async fn restate(&self, visit: &Visit<'_>, after: &Arc<User>) -> Result<Executed<'_>, Error> {
         let turn = self.enter(after.id).await?;
-        let before = self.store.user(after.id).await.map_err(store_error)?;
+        let before = self.store.current(after.id).await.map_err(store_error)?;
         let _id = before.as_ref().map(|before| visit.user.get_or_init(|| before.id));
         self.meets(visit, before.as_deref())?;
         // A version names one state only.

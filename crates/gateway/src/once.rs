@@ -155,7 +155,7 @@ impl<S: UserStore> Gateway<S> {
         let answer = record.answer.ok_or_else(gone)?;
         if let Some(id) = record.user {
             // A user that was unlinked or closed since is not shown by an answer of before.
-            let user = self.store.user(id).await.map_err(store_error)?;
+            let user = self.store.current(id).await.map_err(store_error)?;
             user.filter(|user| visit.shows(user)).ok_or_else(gone)?;
         }
         trace.replayed = true;
@@ -229,7 +229,7 @@ impl<S: UserStore> Gateway<S> {
     }
 
     async fn is_gone(&self, id: UserId) -> Result<bool, Error> {
-        Ok(self.store.user(id).await.map_err(store_error)?.is_none())
+        Ok(self.store.current(id).await.map_err(store_error)?.is_none())
     }
 
     async fn commit(

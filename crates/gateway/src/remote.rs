@@ -152,6 +152,18 @@ impl UserStore for Remote {
         self.store()?.user(id).await
     }
 
+    async fn current(&self, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
+        self.store()?.current(id).await
+    }
+
+    fn recent(&self, id: UserId) -> Option<Arc<User>> {
+        self.opened.get()?.recent(id)
+    }
+
+    fn recent_by(&self, key: &UniqueKey) -> Option<Arc<User>> {
+        self.opened.get()?.recent_by(key)
+    }
+
     async fn find(&self, key: &UniqueKey) -> Result<Option<Arc<User>>, StoreError> {
         self.store()?.find(key).await
     }

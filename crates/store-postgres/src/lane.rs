@@ -81,6 +81,7 @@ fn drop_lane(shared: &Shared, lane: &mut Option<Lane>) {
     if let Some(lane) = lane.take() {
         lane.link.cut();
         shared.open.fetch_sub(1, Ordering::Relaxed);
+        shared.cache.clear();
     }
 }
 
@@ -224,7 +225,7 @@ fn answer(shared: &Shared, job: Job, verdict: Answer) {
     if job.doubtful_until.is_some() && matches!(&verdict, Ok(committed) if *committed != Committed::Unknown) {
         count(&counters.resolved);
     }
-    shared.published(&job.commit, job.since, &verdict);
+    shared.published(&job, &verdict);
     // A waiter that went away is no fault: its commit stands.
     job.answer.send(verdict).ok();
 }

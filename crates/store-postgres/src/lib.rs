@@ -23,7 +23,7 @@ mod tls;
 mod url;
 
 use std::{
-    fmt,
+    fmt, slice,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -66,7 +66,7 @@ struct Shared {
     reads: reads::Reads,
     /// By kind.
     lookups: [lookup::Lookups; 3],
-    cache: Option<cache::Cache>,
+    cache: cache::Cache,
     counters: Arc<stats::Counters>,
     /// Connections that stand.
     open: AtomicUsize,
@@ -107,7 +107,7 @@ impl PostgresStore {
             queue: queue::Queue::new(options.largest_batch()),
             reads: reads::Reads::new(options.read_connections, options.reads_in_flight),
             lookups: Default::default(),
-            cache: options.max_stale.map(|stale| cache::Cache::new(stale, options.cache_bytes)),
+            cache: cache::Cache::new(options.cache_bytes),
             counters,
             open: AtomicUsize::new(0),
             key,
@@ -184,23 +184,37 @@ impl UserStore for PostgresStore {
     }
 
     async fn user(&self, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
-        let Some(cache) = &self.shared.cache else {
-            return self.shared.read_user(id).await;
-        };
-        if let Some(user) = cache.get(id) {
+        let lately = self.shared.options.max_stale.and_then(|stale| self.shared.cache.get(id, stale));
+        if lately.is_some() {
             stats::count(&self.shared.counters.cache_hits);
-            return Ok(Some(user));
+            return Ok(lately);
         }
+        self.current(id).await
+    }
+
+    async fn current(&self, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
         let since = Instant::now();
         let user = self.shared.read_user(id).await?;
-        if let Some(user) = &user {
-            cache.put(user, since);
-        }
+        user.iter().for_each(|user| self.shared.cache.put(user, since));
         Ok(user)
     }
 
     async fn find(&self, key: &UniqueKey) -> Result<Option<Arc<User>>, StoreError> {
-        self.shared.read_by(key).await
+        let since = Instant::now();
+        let user = self.shared.read_by(key).await?;
+        if let Some(user) = &user {
+            self.shared.cache.put(user, since);
+            self.shared.cache.put_owner(slice::from_ref(key), user.id);
+        }
+        Ok(user)
+    }
+
+    fn recent(&self, id: UserId) -> Option<Arc<User>> {
+        self.shared.cache.recent(id)
+    }
+
+    fn recent_by(&self, key: &UniqueKey) -> Option<Arc<User>> {
+        self.shared.cache.recent_by(key)
     }
 
     async fn list(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
@@ -259,13 +273,19 @@ impl Shared {
     }
 
     /// Keeps what is cached no older than what was just seen.
-    fn published(&self, commit: &Commit, since: Instant, answer: &queue::Answer) {
-        let (Some(cache), Some(write)) = (&self.cache, &commit.write) else { return };
-        match (answer, write) {
-            (Ok(Committed::Done), Write::Create(user) | Write::Update { after: user, .. }) => {
-                cache.put(user, since);
+    fn published(&self, job: &queue::Job, answer: &queue::Answer) {
+        let (Some(write), Ok(committed)) = (&job.commit.write, answer) else { return };
+        match (committed, write) {
+            (Committed::Done, Write::Create(user) | Write::Update { after: user, .. }) => {
+                self.cache.put(user, job.since);
+                self.cache.put_owner(&job.pack.new_keys, user.id);
             }
-            _ => cache.forget(write.id()),
+            (Committed::Done, Write::Delete { before }) => self.cache.outdate(before),
+            (Committed::Stale, Write::Update { before, .. } | Write::Delete { before }) => {
+                self.cache.outdate(before);
+            }
+            (Committed::Stale, Write::Create(_)) | (Committed::Unknown, _) => self.cache.forget(write.id()),
+            (Committed::Taken(_) | Committed::KeyTaken(_), _) => {}
         }
     }
 }

@@ -34,9 +34,9 @@ pub struct Options {
     pub statement_timeout: Duration,
     /// How long the end of a commit is looked for whose answer was lost.
     pub resolve_for: Duration,
-    /// Reads of users may be so old; `None`: every read is as of its own time.
+    /// Reads of users by id may be so old, those of writes apart; `None`: every read is as of its own time.
     pub max_stale: Option<Duration>,
-    /// Bytes of memory for users, about, where [`Options::max_stale`] is set.
+    /// Bytes of memory, about, for users as they were last seen: writes begin with them.
     pub cache_bytes: usize,
 }
 

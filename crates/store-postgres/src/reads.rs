@@ -156,6 +156,7 @@ pub(crate) async fn keep(shared: &Shared, slot: usize) {
         reader.link.closed().await;
         *lock(&shared.reads.slots[slot]) = None;
         shared.open.fetch_sub(1, Ordering::Relaxed);
+        shared.cache.clear();
     }
 }
 

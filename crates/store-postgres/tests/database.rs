@@ -5,8 +5,8 @@
 use std::{sync::Arc, time::Duration};
 
 use gateway_core::{
-    Attr, Change, Commit, Committed, Guard, LedgerKey, LedgerRecord, Status, StoreError, Timestamp, User,
-    UserId, UserStore as _, Value, Write,
+    Attr, Change, Commit, Committed, ExternalId, Guard, LedgerKey, LedgerRecord, Link, Namespace, Status,
+    StoreError, Timestamp, UniqueKey, User, UserId, UserStore as _, Value, Write,
 };
 use gateway_testkit::{
     contract::Start,
@@ -164,6 +164,50 @@ async fn a_read_is_as_of_its_time_unless_it_may_be_old() {
     stale.commit(Commit { write, guards: Vec::new(), now: now() }).await.unwrap();
     assert_eq!(stale.user(first.id).await.unwrap(), None);
     assert_eq!(stale.stats().cache_hits, 2);
+}
+
+/// What a store last knew is at hand without a question, told apart from what stands, and no newer.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_last_seen_is_at_hand_for_writes() {
+    let database = migrated().await;
+    let max_stale = Some(Duration::from_secs(3600));
+    let own = PostgresStore::open(Options { max_stale, ..options(&database) }).await.unwrap();
+    let other = PostgresStore::open(options(&database)).await.unwrap();
+    let link = Link {
+        namespace: Namespace::parse("partner").unwrap(),
+        external_id: ExternalId::parse("jane").unwrap(),
+    };
+    let key = UniqueKey::Link(link.clone());
+    let first = Arc::new(User { links: vec![link], ..(*user(1)).clone() });
+    assert_eq!(own.recent(first.id), None);
+    own.commit(creation(&first)).await.unwrap();
+    assert_eq!((own.recent(first.id), own.recent_by(&key)), (Some(first.clone()), Some(first.clone())));
+    // A store that asks knows it from then on, without being allowed older reads.
+    assert_eq!((other.recent(first.id), other.recent_by(&key)), (None, None));
+    assert_eq!(other.find(&key).await.unwrap(), Some(first.clone()));
+    assert_eq!((other.recent(first.id), other.recent_by(&key)), (Some(first.clone()), Some(first.clone())));
+    // Behind its back: what is recent is old, what is current is not.
+    let (second, commit) = update(&first, "second");
+    assert_eq!(other.commit(commit).await.unwrap(), Committed::Done);
+    assert_eq!(
+        (own.recent(first.id), own.user(first.id).await.unwrap()),
+        (Some(first.clone()), Some(first.clone()))
+    );
+    assert_eq!(own.current(first.id).await.unwrap(), Some(second.clone()));
+    assert_eq!(own.recent(first.id), Some(second.clone()));
+    // A commit that is stale or done says what it is worth; one that lost a key says nothing.
+    let (_, commit) = update(&first, "lost");
+    assert_eq!(other.commit(commit.clone()).await.unwrap(), Committed::Stale);
+    assert_eq!(other.recent(first.id), Some(second.clone()));
+    let (third, next) = update(&second, "third");
+    assert_eq!(own.commit(next).await.unwrap(), Committed::Done);
+    assert_eq!(own.recent_by(&key), Some(third.clone()));
+    let (_, commit) = update(&second, "lost");
+    assert_eq!(other.commit(commit).await.unwrap(), Committed::Stale);
+    assert_eq!((other.recent(first.id), other.recent_by(&key)), (None, None));
+    let write = Some(Write::Delete { before: third });
+    own.commit(Commit { write, guards: Vec::new(), now: now() }).await.unwrap();
+    assert_eq!((own.recent(first.id), own.user(first.id).await.unwrap()), (None, None));
 }
 
 fn guarded(user: &Arc<User>) -> (LedgerKey, Commit) {

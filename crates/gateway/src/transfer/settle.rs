@@ -94,7 +94,7 @@ impl<S: UserStore> Begun<S> {
         loop {
             match answer {
                 Ok(Committed::Done) => return Ok(Settled::Created),
-                Ok(Committed::Stale) => match store.user(self.given.user.id).await? {
+                Ok(Committed::Stale) => match store.current(self.given.user.id).await? {
                     // An id that is made of a line is of no other line's user.
                     Some(user) if !self.given.has_id() || is_so(&user) => return Ok(Settled::There),
                     Some(_) => return Ok(refused(form::pointer(form::ID), "Is that of another user")),
