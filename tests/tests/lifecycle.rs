@@ -157,3 +157,32 @@ fn a_taken_port_is_said_in_one_sentence() {
     assert_eq!(refused.status.code(), Some(69));
     assert!(errors(&refused).contains("cannot listen on"), "{}", errors(&refused));
 }
+
+#[test]
+fn a_probe_tells_how_a_gateway_stands() {
+    let probe = |admin: SocketAddr, flags: &[&str]| {
+        let admin = admin.to_string();
+        let asked = Command::new(binary()).args(["probe", "--admin", &admin]).args(flags).output().unwrap();
+        (asked.status.code(), String::from_utf8_lossy(&asked.stdout).into_owned(), errors(&asked))
+    };
+    let none = String::new;
+    let ready = Process::start(&Bed::new());
+    assert_eq!(probe(ready.admin, &[]), (Some(0), "ready\n".into(), none()));
+    assert_eq!(probe(ready.admin, &["--live"]), (Some(0), "ok\n".into(), none()));
+    // Clients are served there, who know no /readyz.
+    let (code, _, said) = probe(ready.address, &[]);
+    assert_eq!(code, Some(69));
+    assert!(said.contains("no admin listener"), "{said}");
+
+    let away = Process::start(&Bed::over_url(
+        include_str!("../src/mounts.toml"),
+        "postgresql://interlingua:throwaway@127.0.0.1:1/absent",
+    ));
+    let (code, _, said) = probe(away.admin, &[]);
+    assert_eq!(code, Some(69));
+    assert!(said.starts_with("interlingua probe: not ready: "), "{said}");
+    assert_eq!(probe(away.admin, &["--live"]), (Some(0), "ok\n".into(), none()));
+    let admin = away.admin;
+    assert!(away.stop().0.success());
+    assert_eq!(probe(admin, &[]).0, Some(69));
+}

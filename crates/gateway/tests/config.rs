@@ -2,7 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::fs::{MetadataExt as _, PermissionsExt},
+    path::Path,
+    process::Command,
+};
 
 use gateway::config::{self, Config, Embedded, LogLevel, Overrides, Report, StoreConfig};
 use tempfile::TempDir;
@@ -139,7 +145,7 @@ fn secrets_by_file() {
     let with_break = [&strong[..], b"\r\n"].concat();
     for (name, bytes, mode, problem) in [
         ("open", &strong[..], 0o644, "is open to its group or to others (mode 0644)"),
-        ("group", &strong, 0o640, "(mode 0640)"),
+        ("group", &strong, 0o660, "(mode 0660)"),
         ("weak", b"hunter2", 0o600, "shorter than 32 bytes"),
         ("empty", b"", 0o600, "is empty"),
         ("blank", b"\n", 0o600, "is empty"),
@@ -157,6 +163,19 @@ fn secrets_by_file() {
     let trimmed = load_text(&client(&secret_file(&directory, "trimmed", &with_break, 0o600))).unwrap();
     assert_eq!(trimmed.warnings.len(), 1);
     assert_shows(&trimmed.warnings[0], &["trimmed", "line break"]);
+}
+
+/// As systemd and Kubernetes do it; what anybody else owns is for its owner alone.
+#[test]
+fn a_secret_that_root_hands_to_a_group() {
+    let directory = TempDir::new().unwrap();
+    let reference = secret_file(&directory, "handed", &[b'x'; 32], 0o440);
+    let path = directory.path().join("handed");
+    if fs::metadata(&path).unwrap().uid() == 0 {
+        load_text(&client(&reference)).unwrap();
+        std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+    }
+    assert_shows(&refused(&client(&reference)), &["(mode 0440)"]);
 }
 
 /// A shipped credential is known to everybody, wherever it comes from.

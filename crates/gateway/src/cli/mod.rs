@@ -8,6 +8,7 @@ mod import;
 mod migrate;
 pub mod openapi;
 pub(crate) mod printer;
+mod probe;
 mod receiver;
 mod restore;
 mod routes;
@@ -121,6 +122,11 @@ enum Command {
         #[command(flatten)]
         file: File,
     },
+    /// Ask a gateway whether it is ready, as a health check does
+    Probe {
+        #[command(flatten)]
+        order: probe::Order,
+    },
     /// List what is served: mount, dialect, method, path
     Routes {
         #[command(flatten)]
@@ -210,6 +216,7 @@ fn obey(command: Command) -> Result<ExitCode, ExitCode> {
         Command::Import { order } => import::run(&order),
         Command::Export { order } => export::run(&order),
         Command::Migrate { file } => migrate::run(&file),
+        Command::Probe { order } => probe::run(&order),
         Command::Routes { file } => {
             Ok(printer::out(&routes::table(&file.load(&Overrides::default())?.mounts)))
         }

@@ -4,7 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     env, fs,
     io::{self, Read},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
@@ -165,8 +165,9 @@ fn file(path: &Path, what: &str, is_private: bool) -> Result<Vec<u8>, String> {
         return refused("is not a regular file".to_owned());
     }
     let open = fs::File::open(path).map_err(unreadable)?;
-    let mode = open.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
-    if is_private && mode & 0o077 != 0 {
+    let metadata = open.metadata().map_err(unreadable)?;
+    if is_private && !is_closed(&metadata) {
+        let mode = metadata.mode() & 0o777;
         return refused(format!("is open to its group or to others (mode {mode:04o}); chmod it to 0600"));
     }
     let mut bytes = Vec::new();
@@ -175,6 +176,13 @@ fn file(path: &Path, what: &str, is_private: bool) -> Result<Vec<u8>, String> {
         return refused(format!("is longer than {MAX_BYTES} bytes"));
     }
     Ok(bytes)
+}
+
+/// For its owner alone; or root's, who lets one group read it, which is how systemd (`LoadCredential=`) and
+/// Kubernetes (`fsGroup`) hand a secret to a process. libpq has the same rule for a key.
+fn is_closed(file: &fs::Metadata) -> bool {
+    let open = file.mode() & 0o077;
+    open == 0 || (open == 0o040 && file.uid() == 0)
 }
 
 /// True where the user asked for output without colours (<https://no-color.org>).
