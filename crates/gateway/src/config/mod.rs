@@ -7,6 +7,7 @@ mod file;
 mod files;
 mod mask;
 mod mounts;
+mod passthrough;
 mod prefix;
 mod report;
 pub mod routing;
@@ -30,6 +31,7 @@ use std::{
 use gateway_auth::Authenticator;
 use gateway_core::Reach;
 use gateway_dialect::{Dialect, Options, Secret, SecretSource, UnknownFields};
+use gateway_outbound::Relay;
 
 use crate::{cors::Cors, forwarded::Proxies, tls::Terms, webhook::Webhook};
 
@@ -238,6 +240,8 @@ pub struct MountConfig {
     pub public_prefix: Option<String>,
     /// What its updates are validated by (decision 30).
     pub webhook: Option<Webhook>,
+    /// Where what the dialect does not own is passed on to.
+    pub passthrough: Option<Arc<Relay>>,
 }
 
 impl AsRef<MountConfig> for MountConfig {

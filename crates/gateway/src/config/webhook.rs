@@ -38,7 +38,7 @@ pub(super) fn read(
         Endpoint::parse(&url, allow_private).map_err(wrong).ok()
     });
     let keys = Keys::new(&options.secrets("secret", SECRETS));
-    let trust = trust(&mut options, secrets);
+    let trust = trust(&mut options, "ca", secrets);
     let max_concurrent = options.integer("max_concurrent", CONCURRENT);
     let max_concurrent =
         max_concurrent.and_then(|many| usize::try_from(many).ok()).unwrap_or(DEFAULT_CONCURRENT);
@@ -69,10 +69,11 @@ fn budget(options: &mut Options<'_>, request_timeout: Duration) -> Duration {
     budget
 }
 
-fn trust(options: &mut Options<'_>, secrets: &Secrets) -> Option<Trust> {
-    let Some(path) = options.text("ca") else { return Some(Trust::public()) };
+/// Whose certificates a key says to believe; `None` where it is wrong.
+pub(super) fn trust(options: &mut Options<'_>, key: &'static str, secrets: &Secrets) -> Option<Trust> {
+    let Some(path) = options.text(key) else { return Some(Trust::public()) };
     let read = secrets
         .public_file(Path::new(&path))
-        .and_then(|pem| Trust::private(&pem).map_err(|why| format!("the file of `ca` {why}")));
-    read.map_err(|why| options.problem("ca", why)).ok()
+        .and_then(|pem| Trust::private(&pem).map_err(|why| format!("the file of `{key}` {why}")));
+    read.map_err(|why| options.problem(key, why)).ok()
 }
