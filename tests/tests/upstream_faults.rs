@@ -224,7 +224,11 @@ fn nonsense_is_unavailable_and_is_not_kept() {
         for (party, user, key) in &users {
             let read = row.send(&party.read(*user));
             let body = String::from_utf8_lossy(&read.body);
-            assert_eq!((read.status, read.header("retry-after")), (503, Some("1")), "{party:?} {fault:?}: {body}");
+            assert_eq!(
+                (read.status, read.header("retry-after")),
+                (503, Some("1")),
+                "{party:?} {fault:?}: {body}"
+            );
             assert!(body.starts_with('{'), "{party:?}: {body}");
             // Somebody whom this gateway has never seen.
             let absent = row.send(&party.update(Uuid::new_v4(), *key, "x"));
@@ -297,7 +301,8 @@ fn the_circuit_opens_and_closes() {
     let config = MOUNTS.replacen("127.0.0.1:0", &address.to_string(), 1);
     let service = Bed::with(&config);
     let behind = Process::start(&service);
-    front.wait_until("the circuit is closed", |front| front.metric("interlingua_upstream_circuit") == Some(0));
+    front
+        .wait_until("the circuit is closed", |front| front.metric("interlingua_upstream_circuit") == Some(0));
     front.wait_until("it is ready", |front| front.admin("/readyz").0 == 200);
     let user = Uuid::new_v4();
     assert_eq!(front.send(&Party::Update.create(user, Uuid::new_v4())).unwrap().status, 201);

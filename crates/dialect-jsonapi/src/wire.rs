@@ -78,6 +78,10 @@ pub(crate) const fn wire_error(kind: ErrorKind, malformed: u16) -> (u16, &'stati
         E::RateLimited => (429, "too-many-requests", "Too many requests"),
         E::Internal | E::ValidatorFailed => (501, "internal-server-error", "Internal server error"),
         E::Unavailable => (503, "unavailable", "The service is temporarily unavailable"),
+        E::UpstreamFailed => (502, "bad-gateway", "The server behind the service gave no answer"),
+        E::UpstreamTimeout => {
+            (504, "gateway-timeout", "The server behind the service did not answer in time")
+        }
         E::UnknownOutcome => (503, "unknown-outcome", "The outcome of the request is not known"),
     }
 }

@@ -62,6 +62,8 @@ pub(crate) const fn wire_error(kind: ErrorKind, failed: &'static str) -> (u16, O
         E::KeyReused => (422, Some(1), "Idempotency-Key was already used with a different request"),
         E::RateLimited => (429, Some(1), "Too many requests"),
         E::Unavailable => (503, Some(1), "The service is temporarily unavailable"),
+        E::UpstreamFailed => (502, Some(1), "The server behind the service gave no answer"),
+        E::UpstreamTimeout => (504, Some(1), "The server behind the service did not answer in time"),
         E::UnknownOutcome => (503, Some(1), "The outcome of the request is not known"),
     }
 }

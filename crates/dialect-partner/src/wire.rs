@@ -80,6 +80,10 @@ pub(crate) const fn wire_error(kind: ErrorKind) -> (u16, &'static str, &'static 
             "An unexpected error occurred. Please retry or contact support with the requestId.",
         ),
         E::Unavailable => (503, "internal_error", "The service is temporarily unavailable. Please retry."),
+        E::UpstreamFailed => (502, "internal_error", "The server behind the service gave no answer."),
+        E::UpstreamTimeout => {
+            (504, "internal_error", "The server behind the service did not answer in time.")
+        }
         E::UnknownOutcome => (
             503,
             "internal_error",

@@ -84,6 +84,8 @@ pub(crate) static TABLE: FieldTable = FieldTable::new(FIELDS, Clear::Null, OnRea
         E::RateLimited => (429, "Too many requests"),
         E::Internal | E::ValidatorFailed => (500, "The request failed within the service"),
         E::Unavailable => (503, "The service is temporarily unavailable"),
+        E::UpstreamFailed => (502, "The server behind the service gave no answer"),
+        E::UpstreamTimeout => (504, "The server behind the service did not answer in time"),
         E::UnknownOutcome => (503, "The outcome of the request is not known"),
     }
 }

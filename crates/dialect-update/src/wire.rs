@@ -71,6 +71,10 @@ pub(crate) const fn wire_error(kind: ErrorKind) -> (u16, &'static str, &'static 
         E::RateLimited => (429, "Too many attempts, please try again shortly", ""),
         E::Internal | E::ValidatorFailed => (500, "Internal server error", "user/server-error"),
         E::Unavailable => (503, "The service is temporarily unavailable", "user/unavailable"),
+        E::UpstreamFailed => (502, "The server behind the service gave no answer", "user/bad-gateway"),
+        E::UpstreamTimeout => {
+            (504, "The server behind the service did not answer in time", "user/gateway-timeout")
+        }
         E::UnknownOutcome => (503, "The outcome of the request is not known", "user/unknown-outcome"),
     }
 }

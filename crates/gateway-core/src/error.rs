@@ -61,6 +61,11 @@ pub enum ErrorKind {
     ValidatorFailed,
     /// The service is overloaded or stopping; nothing was done.
     Unavailable,
+    /// The server that a request was passed on to could not be reached, or gave no answer that is one;
+    /// what it did is not known.
+    UpstreamFailed,
+    /// The server that a request was passed on to did not answer in time; what it did is not known.
+    UpstreamTimeout,
     /// Whether the write was done is not known; the same request with the same key will tell.
     UnknownOutcome,
     /// A fault of the service.
@@ -98,6 +103,8 @@ impl ErrorKind {
             Self::Vetoed => "vetoed",
             Self::ValidatorFailed => "validator_failed",
             Self::Unavailable => "unavailable",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::UpstreamTimeout => "upstream_timeout",
             Self::UnknownOutcome => "unknown_outcome",
             Self::Internal => "internal",
         }

@@ -60,7 +60,7 @@ pub struct Client {
     lookup: Lookup,
     places: Semaphore,
     breaker: Breaker,
-    pool: Pool,
+    pool: Pool<Connection>,
 }
 
 impl Client {
@@ -144,7 +144,8 @@ impl Client {
                 },
             }
         }
-        let mut connection = connect(&self.terms.endpoint, &self.tls, self.lookup, deadline).await?;
+        let line = connect(&self.terms.endpoint, &self.tls, self.lookup, deadline).await?;
+        let mut connection = Connection::from(line);
         match connection.sender.send_request(request).await {
             Ok(response) => Ok((connection, response)),
             Err(error) => Err(broken(&error)),
@@ -180,7 +181,7 @@ async fn collect(mut body: Incoming, max_bytes: usize) -> Result<Bytes, CallErro
 }
 
 /// What went wrong on a connection: no HTTP, or its end.
-fn broken(error: &hyper::Error) -> CallError {
+pub(crate) fn broken(error: &hyper::Error) -> CallError {
     if error.is_parse() { CallError::Protocol } else { CallError::Reset }
 }
 

@@ -1,10 +1,19 @@
 //! A connection to an address that was checked: no name is resolved a second time.
 
-use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{
+    error::Error,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
+    body::Body,
     client::conn::http1::{self, SendRequest},
     rt::{Read, Write},
 };
@@ -13,7 +22,7 @@ use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{net::TcpStream, task::JoinHandle, time::Instant};
 use tokio_rustls::TlsConnector;
 
-use crate::{CallError, Endpoint, endpoint::Host, is_special};
+use crate::{CallError, Endpoint, endpoint::Host, is_special, patient::Patient, pool::Waiting};
 
 /// The most addresses of a name that are tried.
 const CANDIDATES: usize = 4;
@@ -31,10 +40,44 @@ pub(crate) fn system(
     Box::pin(async move { Ok(tokio::net::lookup_host((name, port)).await?.collect()) })
 }
 
-/// A connection that takes requests; closed when dropped.
+/// A connection that takes requests, and what moves its bytes: nothing happens on it but while that is
+/// polled. Closed when dropped.
+pub(crate) struct Line<B> {
+    pub(crate) sender: SendRequest<B>,
+    pub(crate) driver: Driver,
+}
+
+/// What moves the bytes of a connection, until it has ended.
+pub(crate) struct Driver(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Driver {
+    /// Ready once the connection has ended.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let polled = self.0.as_mut().map_or(Poll::Ready(()), |driver| driver.as_mut().poll(context));
+        if polled.is_ready() {
+            self.0 = None;
+        }
+        polled
+    }
+}
+
+/// A connection that a task of its own drives; closed when dropped.
 pub(crate) struct Connection {
     pub(crate) sender: SendRequest<Full<Bytes>>,
     task: JoinHandle<()>,
+}
+
+impl From<Line<Full<Bytes>>> for Connection {
+    fn from(Line { sender, mut driver }: Line<Full<Bytes>>) -> Self {
+        let task = tokio::spawn(std::future::poll_fn(move |context| driver.poll(context)));
+        Self { sender, task }
+    }
+}
+
+impl Waiting for Connection {
+    fn is_ready(&mut self) -> bool {
+        self.sender.is_ready()
+    }
 }
 
 impl Drop for Connection {
@@ -44,12 +87,16 @@ impl Drop for Connection {
 }
 
 /// Connects, by the deadline at most.
-pub(crate) async fn connect(
+pub(crate) async fn connect<B>(
     endpoint: &Endpoint,
     tls: &Arc<ClientConfig>,
     lookup: Lookup,
     deadline: Instant,
-) -> Result<Connection, CallError> {
+) -> Result<Line<B>, CallError>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     let candidates = candidates(endpoint, lookup).await?;
     let stream = reach(&candidates, deadline).await?;
     // What is sent is one small request at a time.
@@ -95,15 +142,18 @@ async fn reach(candidates: &[SocketAddr], deadline: Instant) -> Result<TcpStream
     if deadline <= Instant::now() { Err(CallError::Timeout) } else { Err(CallError::Connect) }
 }
 
-async fn speak<T>(io: T) -> Result<Connection, CallError>
+async fn speak<T, B>(io: T) -> Result<Line<B>, CallError>
 where
     T: Read + Write + Unpin + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let handshake = http1::Builder::new().max_buf_size(MAX_HEAD).max_headers(100).handshake(io).await;
+    let mut builder = http1::Builder::new();
+    let handshake = builder.max_buf_size(MAX_HEAD).max_headers(100).handshake(Patient::new(io)).await;
     let (sender, connection) = handshake.ok().ok_or(CallError::Protocol)?;
-    let task = tokio::spawn(async move {
+    let driver = Box::pin(async move {
         // Whoever waits for the answer is told what went wrong.
         drop(connection.await);
     });
-    Ok(Connection { sender, task })
+    Ok(Line { sender, driver: Driver(Some(driver)) })
 }

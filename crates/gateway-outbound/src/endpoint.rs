@@ -119,6 +119,12 @@ impl Endpoint {
         self.target.as_str()
     }
 
+    /// True where it says more than a path.
+    #[must_use]
+    pub fn has_query(&self) -> bool {
+        self.target.query().is_some()
+    }
+
     /// True where private and special addresses are called.
     #[must_use]
     pub const fn allows_private(&self) -> bool {

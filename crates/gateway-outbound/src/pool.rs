@@ -1,37 +1,67 @@
 //! Connections that wait for their next request.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::connect::Connection;
-
 /// How long one may wait: less than the five seconds after which many servers close it, since a
 /// request that meets its closing is lost.
-const IDLE: Duration = Duration::from_secs(4);
+pub(crate) const IDLE: Duration = Duration::from_secs(4);
 
-#[derive(Default)]
-pub(crate) struct Pool {
-    /// The one that was used last is the last.
-    idle: Mutex<Vec<(Connection, Instant)>>,
+/// A connection that may wait.
+pub(crate) trait Waiting {
+    /// Whether it can take a request now.
+    fn is_ready(&mut self) -> bool;
 }
 
-impl Pool {
+pub(crate) struct Pool<C> {
+    /// The one that was used last is the last.
+    idle: Mutex<VecDeque<(C, Instant)>>,
+}
+
+impl<C> Default for Pool<C> {
+    fn default() -> Self {
+        Self { idle: Mutex::default() }
+    }
+}
+
+impl<C: Waiting> Pool<C> {
     /// The connection that waited for the shortest time, if one is still good.
-    pub(crate) fn take(&self) -> Option<Connection> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        idle.retain(|(connection, since)| connection.sender.is_ready() && now - *since < IDLE);
-        idle.pop().map(|(connection, _)| connection)
+    pub(crate) fn take(&self) -> Option<C> {
+        loop {
+            let (mut connection, since) = self.idle().pop_back()?;
+            if since.elapsed() < IDLE && connection.is_ready() {
+                return Some(connection);
+            }
+        }
     }
 
     /// Keeps a connection, where it can take another request. There are never more than calls at once.
-    pub(crate) fn put(&self, connection: Connection) {
-        if connection.sender.is_ready() {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push((connection, Instant::now()));
+    pub(crate) fn put(&self, mut connection: C) {
+        if connection.is_ready() {
+            let mut idle = self.idle();
+            Self::forget_old(&mut idle);
+            idle.push_back((connection, Instant::now()));
         }
+    }
+
+    /// Closes those that have waited for too long; with whether any are left.
+    pub(crate) fn sweep(&self) -> bool {
+        let mut idle = self.idle();
+        Self::forget_old(&mut idle);
+        !idle.is_empty()
+    }
+
+    fn forget_old(idle: &mut VecDeque<(C, Instant)>) {
+        let old = idle.iter().take_while(|(_, since)| since.elapsed() >= IDLE).count();
+        drop(idle.drain(..old));
+    }
+
+    fn idle(&self) -> MutexGuard<'_, VecDeque<(C, Instant)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

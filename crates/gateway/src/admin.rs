@@ -1,13 +1,16 @@
 //! The admin listener: `/livez`, `/readyz`, `/metrics`, and the documents under `/openapi`.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use crate::server::Respond;
+use crate::{
+    body::AnswerBody,
+    server::{Origin, Respond},
+};
 
 /// What is at a path, where there is something.
 pub type Documents = dyn Fn(&str) -> Option<Response<Full<Bytes>>> + Send + Sync;
@@ -23,8 +26,8 @@ pub struct Admin {
 }
 
 impl Respond for Admin {
-    async fn respond(&self, _: SocketAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        self.answer(request.method(), request.uri().path())
+    async fn respond(&self, _: Origin<'_>, request: Request<Incoming>) -> Response<AnswerBody> {
+        AnswerBody::whole(self.answer(request.method(), request.uri().path()))
     }
 }
 

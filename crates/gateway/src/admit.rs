@@ -76,7 +76,7 @@ where
 }
 
 /// How long after its start a body may take of which so much is here.
-fn patience(received: usize, limit: Duration) -> Duration {
+pub(crate) fn patience(received: usize, limit: Duration) -> Duration {
     limit.min(GRACE + Duration::from_secs(received as u64) / MIN_BYTES_PER_SECOND)
 }
 

@@ -60,7 +60,7 @@ impl Live {
     }
 
     /// The mount of a request, the prefix under which it came, and the path below that.
-    pub(crate) fn route<'s>(&'s self, head: &'s Parts) -> Option<(&'s Mount, &'s str, &'s str)> {
+    pub(crate) fn route<'s, 'h>(&'s self, head: &'h Parts) -> Option<(&'s Mount, &'s str, &'h str)> {
         let host =
             head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).or_else(|| head.uri.host());
         let path = head.uri.path();

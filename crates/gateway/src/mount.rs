@@ -2,10 +2,20 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use crate::{config::MountConfig, limits::Limits, metrics::Counts, webhook::Webhook};
+use gateway_dialect::{Resolution, Verb, resolve};
+use gateway_outbound::Relay;
+use http::Method;
+
+use crate::{
+    config::MountConfig,
+    limits::Limits,
+    metrics::{Counts, Metrics},
+    passthrough::{Tally, headers::may_pass},
+    webhook::Webhook,
+};
 
 /// How many unknown names are counted by name, for one mount (decision 8).
 const NAMED_UNKNOWNS: usize = 50;
@@ -20,6 +30,7 @@ pub struct Mount {
     pub(crate) limits: Option<Limits>,
     unknown: Arc<Mutex<BTreeSet<String>>>,
     pub(crate) counts: Counts,
+    tally: OnceLock<Arc<Tally>>,
 }
 
 impl AsRef<MountConfig> for Mount {
@@ -33,15 +44,21 @@ impl Mount {
     #[must_use]
     pub fn new(config: MountConfig) -> Self {
         let limits = Limits::of(&config);
-        Self { config, limits, unknown: Arc::default(), counts: Counts::default() }
+        let (unknown, counts, tally) = (Arc::default(), Counts::default(), OnceLock::new());
+        Self { config, limits, unknown, counts, tally }
     }
 
     /// The same mount by a newer configuration: what its clients have used of an unchanged limit
     /// counts on, and so do the unknown names it has seen; what other servers have told of unchanged
-    /// issuers stays known, and an unchanged webhook keeps its connections.
+    /// issuers stays known, and an unchanged webhook or passage keeps its connections.
     #[must_use]
     pub fn renewed(&self, mut config: MountConfig) -> Self {
         config.webhook = config.webhook.map(|webhook| webhook.continuing(self.webhook()));
+        if let (Some(new), Some(known)) = (&mut config.passthrough, &self.config.passthrough)
+            && new.passage() == known.passage()
+        {
+            *new = Arc::clone(known);
+        }
         if let (Some(new), Some(known)) =
             (config.authenticator.outside(), self.config.authenticator.outside())
         {
@@ -56,6 +73,20 @@ impl Mount {
     #[must_use]
     pub const fn webhook(&self) -> Option<&Webhook> {
         self.config.webhook.as_ref()
+    }
+
+    /// What passes a request on: one for a path, raw and below the prefix, that the dialect does not own
+    /// with any method.
+    pub(crate) fn relay(&self, method: &Method, path: &str) -> Option<&Arc<Relay>> {
+        let relay = self.config.passthrough.as_ref()?;
+        let is_owned =
+            || !matches!(resolve(self.config.dialect.routes(), Verb::of(method), path), Resolution::Nowhere);
+        (may_pass(method, path) && !is_owned()).then_some(relay)
+    }
+
+    /// What is counted of the requests that it passes on.
+    pub(crate) fn tally(&self, metrics: &Metrics) -> Arc<Tally> {
+        Arc::clone(self.tally.get_or_init(|| Arc::new(metrics.tally(&self.config.name))))
     }
 
     /// The label under which an unknown name is counted: itself, while it is plain and there are

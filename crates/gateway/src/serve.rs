@@ -6,10 +6,8 @@ mod ending;
 
 use std::{future::Future, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use gateway_core::{StoreError, UserStore};
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use store_embedded::EmbeddedStore;
 use store_upstream::UpstreamStore;
@@ -22,6 +20,7 @@ use tokio::{
 use crate::{
     admin::Admin,
     backend::{Backend, Standing},
+    body::AnswerBody,
     cli::{self, data::Place, printer, sign},
     clock,
     config::{self, Config, Embedded, Ledger, Overrides, Postgres, StoreConfig, Upstream},
@@ -35,7 +34,7 @@ use crate::{
     openapi,
     reload::{Reloader, Told},
     remote::{self, Remote},
-    server::{self, Figures, Listener, ListenerLimits, Respond},
+    server::{self, Figures, Listener, ListenerLimits, Origin, Respond},
     service::Gateway,
     tls::Tls,
     upstream,
@@ -57,8 +56,8 @@ const SEED_PAUSE: Duration = Duration::from_millis(500);
 struct Failure(String, u8);
 
 impl<S: UserStore> Respond for Gateway<S> {
-    async fn respond(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        self.handle(peer, request).await
+    async fn respond(&self, origin: Origin<'_>, request: Request<Incoming>) -> Response<AnswerBody> {
+        self.handle(origin, request).await
     }
 
     fn is_proxy(&self, peer: SocketAddr) -> bool {

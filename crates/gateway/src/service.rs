@@ -17,14 +17,17 @@ use uuid::Uuid;
 use crate::{
     access::AccessLog,
     admit::{catch_panic, drain},
+    body::AnswerBody,
     clock::Clock,
     ids::Ids,
     limits::SharedCount,
     live::Live,
     metrics::Metrics,
     mount::Mount,
+    passthrough::Passing,
     preconditions::TagKey,
     queue::Queues,
+    server::Origin,
     shed::Load,
     vault::Vault,
     watch::{Came, Trace, Watch},
@@ -44,10 +47,10 @@ pub struct Gateway<S> {
     pub(crate) store: S,
     /// A request takes it once, and keeps what it took until its end.
     live: ArcSwap<Live>,
-    pub(crate) load: Load,
+    pub(crate) load: Arc<Load>,
     clock: Clock,
     pub(crate) metrics: Metrics,
-    access: AccessLog,
+    pub(crate) access: AccessLog,
     ids: Ids,
     pub(crate) vault: Vault,
     /// Where limits are counted together with other gateways.
@@ -85,7 +88,7 @@ impl<S: UserStore> Gateway<S> {
         Self {
             store,
             live: ArcSwap::from_pointee(live),
-            load: Load::default(),
+            load: Arc::default(),
             clock,
             metrics,
             access: AccessLog::default(),
@@ -152,17 +155,30 @@ impl<S: UserStore> Gateway<S> {
     }
 
     /// Answers a request of a peer. Never fails: whatever goes wrong is an answer.
-    pub async fn handle<B>(&self, peer: SocketAddr, request: http::Request<B>) -> Response<Full<Bytes>>
+    pub async fn handle<'c, B>(
+        &self,
+        origin: impl Into<Origin<'c>> + Send,
+        request: http::Request<B>,
+    ) -> Response<AnswerBody>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
+        let origin = origin.into();
         let live = self.live();
         let (head, body) = request.into_parts();
-        let mut id = Uuid::encode_buffer();
-        let request_id = &*self.ids.next().as_hyphenated().encode_lower(&mut id);
-        let now = (self.clock)();
-        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let (id, now) = (self.ids.next(), (self.clock)());
         let route = live.route(&head);
+        if let Some((mount, _, path)) = route
+            && let Some(relay) = mount.relay(&head.method, path)
+        {
+            let passing = Passing { live: &live, mount, relay, origin, now, id };
+            // On the heap, so that no other request carries its state.
+            return Box::pin(self.pass(passing, head, body)).await;
+        }
+        let mut text = Uuid::encode_buffer();
+        let request_id = &*id.as_hyphenated().encode_lower(&mut text);
+        let peer = origin.peer;
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let mount = route.map(|(mount, ..)| mount);
         let came = Came { mount, head: &head, request_id, now };
         let mut watch = Watch::begin(&self.metrics, &self.access, came);
@@ -179,7 +195,7 @@ impl<S: UserStore> Gateway<S> {
             }
         };
         watch.end(answer.status);
-        finish(answer, &head, mount.map(|mount| (mount, request_id)))
+        AnswerBody::whole(finish(answer, &head.method, mount.map(|mount| (mount, request_id))))
     }
 
     /// The answer of a mount: everything that goes wrong in it is rendered here.
@@ -244,16 +260,20 @@ fn unmounted(id: &str) -> Answer {
 }
 
 /// Adds what every answer carries (decision 11), and takes the body from an answer to HEAD.
-fn finish(answer: Answer, head: &Parts, known: Option<(&Mount, &str)>) -> Response<Full<Bytes>> {
+pub(crate) fn finish(
+    answer: Answer,
+    method: &Method,
+    known: Option<(&Mount, &str)>,
+) -> Response<Full<Bytes>> {
     let length = answer.body.len();
-    let body = if head.method == Method::HEAD { Bytes::new() } else { answer.body };
+    let body = if *method == Method::HEAD { Bytes::new() } else { answer.body };
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
     headers.reserve(answer.headers.len() + 4);
     headers.extend(answer.headers);
     // A 304 has none of its own (RFC 9110, 8.6).
-    if head.method == Method::HEAD && answer.status != StatusCode::NOT_MODIFIED {
+    if *method == Method::HEAD && answer.status != StatusCode::NOT_MODIFIED {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     if answer.hygiene == Hygiene::Full {

@@ -1,6 +1,12 @@
 //! How many requests are under way at once: those above the bound are refused at once, not late.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 /// The requests under way.
 #[derive(Debug, Default)]
@@ -8,15 +14,15 @@ pub struct Load(AtomicUsize);
 
 /// The place of a request; given back when dropped.
 #[derive(Debug)]
-pub struct Place<'l>(&'l Load);
+pub struct Place<L: Deref<Target = Load> = Arc<Load>>(L);
 
 impl Load {
     /// A place, while fewer than `most` are taken.
     #[must_use]
-    pub fn enter(&self, most: usize) -> Option<Place<'_>> {
-        let before = self.0.fetch_add(1, Ordering::Relaxed);
+    pub fn enter<L: Deref<Target = Self>>(load: L, most: usize) -> Option<Place<L>> {
+        let before = load.0.fetch_add(1, Ordering::Relaxed);
         // A refused request gives its place back by the same drop.
-        let place = Place(self);
+        let place = Place(load);
         (before < most).then_some(place)
     }
 
@@ -27,7 +33,7 @@ impl Load {
     }
 }
 
-impl Drop for Place<'_> {
+impl<L: Deref<Target = Load>> Drop for Place<L> {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -40,12 +46,12 @@ mod tests {
     #[test]
     fn places_are_bounded_and_given_back() {
         let load = Load::default();
-        let (first, second) = (load.enter(2), load.enter(2));
+        let (first, second) = (Load::enter(&load, 2), Load::enter(&load, 2));
         assert!(first.is_some() && second.is_some());
-        assert!(load.enter(2).is_none());
+        assert!(Load::enter(&load, 2).is_none());
         assert_eq!(load.taken(), 2);
         drop(first);
-        assert!(load.enter(2).is_some());
+        assert!(Load::enter(&load, 2).is_some());
         drop(second);
         assert_eq!(load.taken(), 0);
     }

@@ -21,7 +21,7 @@ use crate::{
     preconditions::Conditions,
     prefer::wants_minimal,
     service::{Arrival, Gateway},
-    shed::Place,
+    shed::{Load, Place},
     watch::Trace,
 };
 
@@ -107,10 +107,10 @@ impl<S: UserStore> Gateway<S> {
         &self,
         arrival: &Arrival<'_>,
         target: &Target<'_>,
-    ) -> Result<(Place<'_>, Option<IpAddr>), Error> {
+    ) -> Result<(Place<&Load>, Option<IpAddr>), Error> {
         let (live, headers) = (arrival.live, &arrival.head.headers);
         let overload = || Error::new(ErrorKind::Unavailable).retry_after(1).cause("overload");
-        let place = self.load.enter(live.max_requests).ok_or_else(overload)?;
+        let place = Load::enter(&*self.load, live.max_requests).ok_or_else(overload)?;
         let mut client = None;
         if let Some(failed_auth) = &live.failed_auth {
             client = live.proxies.client(arrival.peer.ip(), headers);

@@ -7,6 +7,7 @@ mod file;
 mod files;
 mod mask;
 mod mounts;
+mod passthrough;
 mod prefix;
 mod report;
 pub mod routing;
@@ -31,7 +32,7 @@ use std::{
 use gateway_auth::Authenticator;
 use gateway_core::Reach;
 use gateway_dialect::{Dialect, Options, Secret, SecretSource, UnknownFields};
-use gateway_outbound::Terms;
+use gateway_outbound::{Relay, Terms};
 use store_upstream::{Form, Vocabulary};
 
 use crate::{cors::Cors, forwarded::Proxies, webhook::Webhook};
@@ -278,6 +279,8 @@ pub struct MountConfig {
     pub public_prefix: Option<String>,
     /// What its updates are validated by (decision 30).
     pub webhook: Option<Webhook>,
+    /// Where what the dialect does not own is passed on to.
+    pub passthrough: Option<Arc<Relay>>,
 }
 
 impl AsRef<MountConfig> for MountConfig {

@@ -7,7 +7,7 @@ use gateway_core::{Namespace, Reach};
 use gateway_dialect::{Naming, Options, Span, UnknownFields, closest};
 
 use super::{
-    MountConfig, MountNamespace, RateLimit, Server, prefix,
+    MountConfig, MountNamespace, RateLimit, Server, passthrough, prefix,
     report::{Mistake, line},
     secrets::Secrets,
     tables::{BODY_BYTES, size},
@@ -109,6 +109,7 @@ fn one(
     let public_prefix = options
         .text("public_prefix")
         .and_then(|text| prefix::parse(&text).map_err(|why| options.problem("public_prefix", why)).ok());
+    let passthrough = passthrough::read(&mut options, secrets);
     let mut clients = clients(&mut options, text, mistakes);
     let Some(row) = dialect(&mut options) else {
         // What the other keys mean is the dialect's to say.
@@ -146,6 +147,7 @@ fn one(
         replay_protection,
         public_prefix,
         webhook,
+        passthrough,
     };
     (claims, Some(mount))
 }

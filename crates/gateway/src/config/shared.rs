@@ -16,7 +16,7 @@ pub(super) fn read(server: &mut Options<'_>, secrets: &Secrets) -> Option<Shared
         options.problem_at(options.span(), "`url` is missing");
     }
     let url = options.secret("url");
-    let trust = trust(&mut options, secrets);
+    let trust = trust(&mut options, "ca", secrets);
     let ms = options.integer("timeout_ms", TIMEOUT_MS).and_then(|ms| u64::try_from(ms).ok());
     let server = url.zip(trust).and_then(|(url, trust)| {
         let url = std::str::from_utf8(url.expose()).unwrap_or_default();

@@ -165,13 +165,13 @@ pub(super) fn size(
     options.integer(name, bounds).and_then(|size| usize::try_from(size).ok())
 }
 
-/// Whose certificates another server is believed by: those of a file, or of the public issuers.
-pub(super) fn trust(options: &mut Options<'_>, secrets: &Secrets) -> Option<Trust> {
-    let Some(path) = options.text("ca") else { return Some(Trust::public()) };
+/// Whose certificates a key says to believe; `None` where it is wrong.
+pub(super) fn trust(options: &mut Options<'_>, key: &'static str, secrets: &Secrets) -> Option<Trust> {
+    let Some(path) = options.text(key) else { return Some(Trust::public()) };
     let read = secrets
         .public_file(Path::new(&path))
-        .and_then(|pem| Trust::private(&pem).map_err(|why| format!("the file of `ca` {why}")));
-    read.map_err(|why| options.problem("ca", why)).ok()
+        .and_then(|pem| Trust::private(&pem).map_err(|why| format!("the file of `{key}` {why}")));
+    read.map_err(|why| options.problem(key, why)).ok()
 }
 
 const fn loopback(port: u16) -> SocketAddr {

@@ -24,7 +24,7 @@ pub(super) fn read(store: &mut Options<'_>, secrets: &Secrets) -> (Option<Upstre
     let mut options = store.table_or_empty("upstream");
     let is_shared = options.choice("ledger", &[("embedded", false), ("postgres", true)], false);
     let endpoint = endpoint(&mut options);
-    let trust = trust(&mut options, secrets);
+    let trust = trust(&mut options, "ca", secrets);
     let max_concurrent = size(&mut options, "max_concurrent", CONCURRENT).unwrap_or(64);
     let forms = [("auto", Form::Auto), ("record", Form::Record), ("document", Form::Document)];
     let form = options.choice("form", &forms, Form::Auto);
@@ -60,12 +60,12 @@ fn endpoint(options: &mut Options<'_>) -> Option<Endpoint> {
     }
     let secret = options.secret("url")?;
     let url = String::from_utf8_lossy(secret.expose()).into_owned();
-    if url.contains('?') {
-        options.problem("url", "what `url` refers to must not have a query");
-        return None;
-    }
     let wrong = |why| options.problem("url", format!("what `url` refers to {why}"));
-    Endpoint::parse(&url, true).map_err(wrong).ok()
+    let endpoint = Endpoint::parse(&url, true).map_err(wrong).ok()?;
+    if endpoint.has_query() {
+        options.problem("url", "what `url` refers to must not have a query");
+    }
+    Some(endpoint)
 }
 
 fn authorization(options: &mut Options<'_>) -> Option<HeaderValue> {

@@ -38,7 +38,7 @@ pub(super) fn read(
         Endpoint::parse(&url, allow_private).map_err(wrong).ok()
     });
     let keys = Keys::new(&options.secrets("secret", SECRETS));
-    let trust = trust(&mut options, secrets);
+    let trust = trust(&mut options, "ca", secrets);
     let max_concurrent = options.integer("max_concurrent", CONCURRENT);
     let max_concurrent =
         max_concurrent.and_then(|many| usize::try_from(many).ok()).unwrap_or(DEFAULT_CONCURRENT);

@@ -1,17 +1,19 @@
 //! One request between hyper and the responder: what the raw bytes cannot show, and what the
 //! connection adds to an answer.
 
-use std::{net::SocketAddr, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
+
+use crate::body::AnswerBody;
 
 use super::{
     Respond,
     connection::{Shared, Signs},
     head::parse_length,
+    origin::Origin,
     refusal::{ALLOW, Refusal},
     syntax::{MAX_TARGET_BYTES, is_header_name, is_host, is_target},
 };
@@ -23,13 +25,13 @@ const MAX_HEADERS: usize = 64;
 pub(super) async fn answer<R: Respond>(
     shared: &Shared<R>,
     signs: &Signs,
-    peer: SocketAddr,
+    origin: Origin<'_>,
     mut request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
+) -> Response<AnswerBody> {
     signs.count();
     if request.version() == Version::HTTP_2 {
         return match check(&request) {
-            Ok(()) => Box::pin(shared.responder.respond(peer, request)).await,
+            Ok(()) => Box::pin(shared.responder.respond(origin, request)).await,
             Err(refusal) => {
                 shared.figures.refused(refusal);
                 refused(refusal)
@@ -38,7 +40,7 @@ pub(super) async fn answer<R: Respond>(
     }
     forget_nominated(request.headers_mut());
     // On the heap: hyper moves what it is given, and all of it.
-    let mut response = Box::pin(shared.responder.respond(peer, request)).await;
+    let mut response = Box::pin(shared.responder.respond(origin, request)).await;
     if shared.stopping.load(Ordering::Relaxed) || signs.is_spent() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -56,7 +58,10 @@ fn forget_nominated(headers: &mut HeaderMap) {
     }
     let values: Vec<HeaderValue> = headers.get_all(header::CONNECTION).iter().cloned().collect();
     for name in values.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')) {
-        if let Ok(name) = HeaderName::from_bytes(name.trim_ascii()) {
+        // TE is always nominated (RFC 9110, 10.1.4), and no credential.
+        if let Ok(name) = HeaderName::from_bytes(name.trim_ascii())
+            && name != header::TE
+        {
             headers.remove(name);
         }
     }
@@ -110,8 +115,8 @@ fn at_most_one(
 }
 
 /// The bare answer of HTTP/2, after which the connection goes on.
-fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
+fn refused(refusal: Refusal) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::Whole(Full::default()));
     *response.status_mut() = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

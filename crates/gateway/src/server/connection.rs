@@ -13,9 +13,8 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::Response;
-use http_body_util::Full;
 use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
@@ -27,11 +26,17 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use crate::tls::Tls;
+use crate::{body::AnswerBody, tls::Tls};
 
 use super::{
-    ListenerLimits, Respond, answer::answer, figures::Figures, gate::Gate, guard::Guard,
-    head::MAX_HEAD_BYTES, refusal::Refusal,
+    ListenerLimits, Respond,
+    answer::answer,
+    figures::Figures,
+    gate::Gate,
+    guard::Guard,
+    head::MAX_HEAD_BYTES,
+    origin::{Origin, Streams},
+    refusal::Refusal,
 };
 
 /// What a client of HTTP/2 sends first.
@@ -77,6 +82,7 @@ pub(super) struct Signs {
     pub(super) figures: Arc<Figures>,
     requests: AtomicU32,
     leaving: AtomicBool,
+    pub(super) streams: Streams,
 }
 
 impl Signs {
@@ -124,10 +130,14 @@ pub(super) async fn serve<R, IO>(
         figures: Arc::clone(&shared.figures),
         requests: AtomicU32::new(0),
         leaving: AtomicBool::new(false),
+        streams: Streams::default(),
     });
     let service = service_fn(|request| {
         let (shared, signs) = (Arc::clone(&shared), Arc::clone(&signs));
-        async move { Ok::<Response<Full<Bytes>>, Infallible>(answer(&shared, &signs, peer, request).await) }
+        async move {
+            let origin = Origin::new(peer, shared.tls.is_some(), &signs);
+            Ok::<Response<AnswerBody>, Infallible>(answer(&shared, &signs, origin, request).await)
+        }
     });
     match protocol {
         Protocol::Http1 => {

@@ -12,13 +12,13 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
+use gateway_outbound::Alarm;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     time::{Instant, timeout},
 };
 
 use super::{
-    alarm::Alarm,
     chunked::Chunks,
     connection::{Signs, linger},
     head::{Framing, Head},
@@ -161,6 +161,28 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Gate<IO> {
         Poll::Ready(Ok(read))
     }
 
+    /// Where an answer streams, looks whether its client has gone, which nobody would notice before
+    /// more of it is written. What the client sends instead is kept.
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        if !matches!(self.next, Next::Head(_)) || !self.held.is_empty() || self.end.is_some() {
+            return Ok(());
+        }
+        let mut piece = [0; 256];
+        let mut read = ReadBuf::new(&mut piece);
+        match Pin::new(&mut self.writer.io).poll_read(context, &mut read) {
+            Poll::Pending => return Ok(()),
+            Poll::Ready(Ok(())) if !read.filled().is_empty() => {}
+            Poll::Ready(gone) => {
+                self.writer.broken = true;
+                return gone.and(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+        }
+        let held = BytesMut::from(read.filled());
+        self.ready = self.follow(&held);
+        self.held = held;
+        Ok(())
+    }
+
     fn release(&mut self, out: &mut ReadBuf<'_>) {
         let released = self.ready.min(out.remaining());
         out.put_slice(&self.held[..released]);
@@ -264,7 +286,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<IO> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().writer.poll_flush(context)
+        let gate = self.get_mut();
+        if gate.signs.streams.any() {
+            gate.poll_gone(context)?;
+        }
+        gate.writer.poll_flush(context)
     }
 
     /// The socket is closed in [`Gate::close`].

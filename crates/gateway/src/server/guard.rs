@@ -9,13 +9,13 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
+use gateway_outbound::Alarm;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     time::{Instant, timeout},
 };
 
 use super::{
-    alarm::Alarm,
     connection::{LINGER, PREFACE, Signs, linger},
     frames::{Bucket, END_HEADERS, END_STREAM, Frame, Frames, kind},
     refusal::Refusal,
@@ -171,7 +171,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Guard<IO> {
         if frame.has(END_STREAM) {
             self.forget(frame.stream);
         } else if let Some(open) = self.streams.iter_mut().find(|open| open.id == frame.stream) {
-            open.answered.get_or_insert_with(Instant::now);
+            let streams = self.signs.streams.any();
+            open.answered = open.answered.filter(|_| !streams).or_else(|| Some(Instant::now()));
         }
     }
 
@@ -188,7 +189,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Guard<IO> {
         let waiting = wait
             .map(|(patience, refusal)| (*self.since.get_or_insert_with(Instant::now) + patience, refusal));
         let slow = self.streams.iter().filter_map(|open| open.answered).min();
-        let slow = slow.map(|since| (since + limits.write, Some(Refusal::SlowReader)));
+        // What streams may be quiet for a while, for all that can be told here.
+        let streams = &self.signs.streams;
+        let most = if streams.any() { limits.write + streams.patience() } else { limits.write };
+        let slow = slow.map(|since| (since + most, Some(Refusal::SlowReader)));
         let Some((deadline, refusal)) = waiting.into_iter().chain(slow).min_by_key(|(deadline, _)| *deadline)
         else {
             return Poll::Pending;

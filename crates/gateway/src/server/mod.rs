@@ -1,7 +1,6 @@
 //! Listeners: HTTP/1.1 and h2c on one port, bounded in connections, time and patience, stopped
 //! without losing a request that was accepted.
 
-mod alarm;
 mod answer;
 mod ceiling;
 mod chunked;
@@ -13,6 +12,7 @@ pub mod fuzz;
 mod gate;
 mod guard;
 mod head;
+mod origin;
 mod refusal;
 mod syntax;
 mod writer;
@@ -27,20 +27,19 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
 };
 
-use crate::tls::Tls;
+use crate::{body::AnswerBody, tls::Tls};
 use ceiling::Ceiling;
 pub use connection::Protocol;
 use connection::Shared;
 pub use figures::Figures;
+pub use origin::{Origin, Streaming};
 
 /// After the word to stop, answers ask their clients to go for so long, before idle connections are
 /// closed: a client that is just sending is not cut off.
@@ -81,12 +80,12 @@ pub struct Listener {
 
 /// Something that answers requests, whatever they are.
 pub trait Respond: Send + Sync + 'static {
-    /// Answers one; `peer` is the other end of the socket.
+    /// Answers one.
     fn respond(
         &self,
-        peer: SocketAddr,
+        origin: Origin<'_>,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
+    ) -> impl Future<Output = Response<AnswerBody>> + Send;
 
     /// Whether a peer stands for many clients, so that the ceiling of one does not count for it.
     fn is_proxy(&self, peer: SocketAddr) -> bool {

@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
+use gateway_outbound::Alarm;
 use tokio::{io::AsyncWrite, time::Instant};
 
-use super::{alarm::Alarm, connection::Signs, refusal::Refusal};
+use super::{connection::Signs, refusal::Refusal};
 
 pub(super) struct Writer<IO> {
     pub(super) io: IO,
@@ -36,6 +37,10 @@ impl<IO: AsyncWrite + Unpin> Writer<IO> {
         let written = write(Pin::new(&mut self.io), context);
         if let Poll::Ready(written) = written {
             self.broken |= written.is_err();
+            if signs.streams.any() {
+                // It has no end to be waited for: that some of it is taken is enough.
+                self.blocked = None;
+            }
             return Poll::Ready(written);
         }
         let since = *self.blocked.get_or_insert_with(Instant::now);

@@ -9,19 +9,19 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The timer. It rings at the nearest deadline it was asked for, looks, and goes to sleep again.
 #[derive(Debug)]
-pub(super) struct Alarm {
+pub struct Alarm {
     sleep: Pin<Box<Sleep>>,
     rings: Instant,
 }
 
 impl Alarm {
     /// A timer that first rings at `deadline`.
-    pub(super) fn new(deadline: Instant) -> Self {
+    pub fn new(deadline: Instant) -> Self {
         Self { sleep: Box::pin(sleep_until(deadline)), rings: deadline }
     }
 
     /// Ready once `deadline` has passed; until then the task is woken at it at the latest.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+    pub fn poll(&mut self, context: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         if deadline < self.rings {
             self.set(deadline);
         }

@@ -1,0 +1,110 @@
+//! What is told of a request that was passed on: one line of the log and the counters, when its answer
+//! has ended, however that is.
+
+use std::{sync::Arc, time::Instant};
+
+use gateway_core::{Error, Timestamp};
+use gateway_dialect::Verb;
+use gateway_outbound::CallError;
+use http::{Method, StatusCode};
+use prometheus::{IntCounter, IntCounterVec};
+use uuid::Uuid;
+
+use super::Passing;
+use crate::access::{AccessLog, Line};
+
+/// How requests that were passed on ended, in the order of their statuses' first digits.
+pub(crate) const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// What is counted of a mount.
+pub struct Tally {
+    /// By [`CLASSES`].
+    pub(crate) requests: [IntCounter; CLASSES.len()],
+    /// By mount and cause.
+    pub(crate) failures: IntCounterVec,
+}
+
+/// A request that is passed on. It is told when dropped.
+pub(super) struct Told {
+    mount: Arc<str>,
+    tally: Arc<Tally>,
+    access: AccessLog,
+    id: Uuid,
+    method: &'static str,
+    began: Timestamp,
+    started: Instant,
+    status: Option<StatusCode>,
+    outcome: &'static str,
+    cause: &'static str,
+}
+
+impl Told {
+    pub(super) fn begin(
+        access: &AccessLog,
+        tally: Arc<Tally>,
+        passing: &Passing<'_>,
+        method: &Method,
+    ) -> Self {
+        Self {
+            mount: Arc::clone(&passing.mount.config.name),
+            tally,
+            access: access.clone(),
+            id: passing.id,
+            method: Verb::of(method).map_or("other", Verb::as_str),
+            began: passing.now,
+            started: Instant::now(),
+            status: None,
+            outcome: "cancelled",
+            cause: "-",
+        }
+    }
+
+    /// The server's answer has begun.
+    pub(super) const fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
+    /// It has ended.
+    pub(super) const fn ended(&mut self) {
+        self.outcome = "ok";
+    }
+
+    /// It is one of the gateway's own.
+    pub(super) const fn refused(&mut self, status: StatusCode, error: &Error) {
+        self.status = Some(status);
+        self.outcome = error.kind.as_str();
+        if let Some(cause) = error.cause {
+            self.cause = cause;
+        }
+    }
+
+    /// The server failed, before or within its answer.
+    pub(super) fn failed(&mut self, error: CallError) {
+        self.tally.failures.with_label_values(&[&*self.mount, error.as_str()]).inc();
+        (self.outcome, self.cause) = ("upstream_failed", error.as_str());
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let status = self.status.map_or(0, |status| status.as_u16());
+        if let Some(counter) = self.tally.requests.get(usize::from(status / 100)) {
+            counter.inc();
+        }
+        let mut id = Uuid::encode_buffer();
+        self.access.write(&Line {
+            began: self.began,
+            took: self.started.elapsed(),
+            request_id: self.id.as_hyphenated().encode_lower(&mut id),
+            mount: &self.mount,
+            namespace: "-",
+            method: self.method,
+            status,
+            route: "passthrough",
+            operation: "pass",
+            outcome: self.outcome,
+            cause: self.cause,
+            replayed: false,
+        });
+    }
+}
