@@ -86,7 +86,11 @@ impl Metrics {
     /// # Errors
     /// Only for names that the library refuses, which a test would see.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let counter = |name, help, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let registry = Registry::new();
+        let counter = |name, help, labels: &[&str]| {
+            let made = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(made.clone())).map(|()| made)
+        };
         let requests =
             counter("interlingua_requests_total", "Requests answered.", &["mount", "operation", "outcome"])?;
         let replays = counter(
@@ -115,7 +119,8 @@ impl Metrics {
             &["mount", "cause"],
         )?;
         let histogram = |name, help, labels: &[&str]| {
-            HistogramVec::new(HistogramOpts::new(name, help).buckets(BUCKETS.into()), labels)
+            let made = HistogramVec::new(HistogramOpts::new(name, help).buckets(BUCKETS.into()), labels)?;
+            registry.register(Box::new(made.clone())).map(|()| made)
         };
         let duration = histogram(
             "interlingua_request_duration_seconds",
@@ -127,13 +132,6 @@ impl Metrics {
             "From the question to a webhook until its answer, waiting and retrying included.",
             &["mount"],
         )?;
-        let registry = Registry::new();
-        for counter in [&requests, &replays, &unknown_fields, &webhook_calls, &passed, &passing_failures] {
-            registry.register(Box::new(counter.clone()))?;
-        }
-        for histogram in [&duration, &webhook_duration] {
-            registry.register(Box::new(histogram.clone()))?;
-        }
         let unmounted = Counts::default();
         Ok(Self {
             registry,
