@@ -238,7 +238,7 @@ async fn a_server_that_hangs_after_the_login_keeps_no_connections() {
         let refused = PostgresStore::open(hung.clone()).await;
         assert!(matches!(refused, Err(OpenError::Unreachable)), "{refused:?}");
     }
-    assert_eq!(open.made.load(Ordering::SeqCst), 3);
+    assert_eq!(open.waited.load(Ordering::SeqCst), 3);
     until(|| open.standing.load(Ordering::SeqCst) == 0).await;
 }
 
