@@ -7,7 +7,7 @@ use gateway_testkit::{
     client::Connection,
     postgres::{Database, Instance},
 };
-use tests::{Bed, Party, Process};
+use tests::{Bed, Party, Process, lines};
 use uuid::Uuid;
 
 const CONFIG: &str = include_str!("../src/mounts.toml");
@@ -130,6 +130,34 @@ fn a_gateway_without_its_database_stops_when_told() {
     let process = Process::start(&bed);
     assert_unavailable(&process);
     assert_stops(process);
+}
+
+/// Nor is it where the database was there and has gone: who waits for it is told.
+#[test]
+fn a_gateway_whose_database_has_gone_stops_when_told() {
+    let mut server = Instance::start();
+    let bed = Bed::on_database(CONFIG, Database::on(&server.url()));
+    let process = Process::start(&bed);
+    assert_serves(&process);
+    server.kill();
+    let late = process.send(&Party::Update.create(Uuid::new_v4(), Uuid::new_v4())).unwrap();
+    assert_eq!(late.status, 503);
+    assert_stops(process);
+}
+
+/// Users as lines, by a process of its own that asks as soon as it is there.
+#[test]
+fn users_are_imported_and_exported() {
+    let bed = Bed::on_postgres();
+    let path = lines::file(&bed, "users.jsonl", lines::people(40));
+    let done = lines::import(&bed, &path);
+    assert!(done.status.success(), "{}", said(&done));
+    let exported = lines::export(&bed);
+    assert_eq!(exported.lines().count(), 40);
+    let again = lines::import(&bed, &path);
+    let told = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(again.status.success() && told.contains("40 already there"), "{told}{}", said(&again));
+    assert_eq!(lines::export(&bed), exported);
 }
 
 /// What waiting does not mend stops the start.

@@ -6,12 +6,12 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use tokio::{sync::watch, task::AbortHandle, time};
+use tokio::{runtime::Handle, sync::watch, task::AbortHandle, time};
 use tokio_postgres::{
     AsyncMessage, Client, Config, NoTls, Socket, config::SslMode, error::Severity, tls::MakeTlsConnect,
 };
@@ -25,28 +25,33 @@ use crate::{
 };
 
 /// What every connection is set to, where the database knows it. A plan must be the same whatever the
-/// size of a table when it was made, so it goes by index, and is made once. The server's own relatives
-/// know some of these.
-const SETTINGS: [&str; 11] = [
-    "SET plan_cache_mode = force_generic_plan",
-    "SET enable_seqscan = off",
-    "SET enable_bitmapscan = off",
-    "SET enable_sort = off",
-    "SET enable_hashjoin = off",
-    "SET enable_mergejoin = off",
-    "SET jit = off",
-    "SET default_transaction_isolation = 'read committed'",
-    // What is acknowledged is on disk, whatever the default of the database is; a stricter one stays.
-    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
+/// size of a table when it was made, so it goes by index, and is made once.
+const SETTINGS: [(&str, &str); 11] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_sort", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),
+    ("default_transaction_isolation", "read committed"),
+    ("synchronous_commit", "on"),
     // A statement whose client went away must not hold its locks.
-    "SET client_connection_check_interval = '1s'",
+    ("client_connection_check_interval", "1s"),
     // CockroachDB: our statement changes a table twice, but never a row.
-    "SET enable_multiple_modifications_of_table = on",
+    ("enable_multiple_modifications_of_table", "on"),
 ];
+/// What is acknowledged is on disk, whatever the default of the database is; a stricter one stays.
+const KNOWN: &str = "SELECT set_config(s.name, w.value, false) FROM pg_settings s JOIN w ON w.name = s.name \
+    WHERE s.name <> 'synchronous_commit' OR s.setting = 'off'";
+/// How long a connection that is given up has for its good-bye.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Makes connections to the host that takes writes.
 pub(crate) struct Connector {
     hosts: Vec<Config>,
+    /// The one that was last found to take writes: it is asked first.
+    last: AtomicUsize,
     connect_timeout: Duration,
     tls: Tls,
     statement_timeout: Duration,
@@ -71,18 +76,28 @@ impl Connector {
         let connect_timeout = options.connect_timeout;
         let target = url::parse(&options.url, connect_timeout)?;
         let tls = Tls::of(&target)?;
-        Ok(Self { hosts: target.hosts, connect_timeout, tls, statement_timeout, counters })
+        Ok(Self {
+            hosts: target.hosts,
+            last: AtomicUsize::new(0),
+            connect_timeout,
+            tls,
+            statement_timeout,
+            counters,
+        })
     }
 
     /// Connects to the first host that takes writes, and sets the session up.
     pub(crate) async fn connect(&self) -> Result<Link, OpenError> {
         let mut fault = OpenError::Unreachable;
-        for host in &self.hosts {
+        let first = self.last.load(Ordering::Relaxed);
+        for at in (0..self.hosts.len()).map(|offset| (first + offset) % self.hosts.len()) {
+            let host = &self.hosts[at];
             let limit = host.get_connect_timeout().copied().unwrap_or(self.connect_timeout);
             // The client bounds the dialling only, not what a host that was reached does then.
             match time::timeout(limit, self.dial(host)).await {
                 Ok(Ok(link)) => {
                     count(&self.counters.connects);
+                    self.last.store(at, Ordering::Relaxed);
                     return Ok(link);
                 }
                 Ok(Err(OpenError::Unreachable)) | Err(_) => {}
@@ -101,10 +116,12 @@ impl Connector {
         };
         let timeout = format!("SET statement_timeout = {}", self.statement_timeout.as_millis());
         link.client.batch_execute(&timeout).await.map_err(|error| refused(&error))?;
-        if link.client.batch_execute(&SETTINGS.join(";")).await.is_err() {
-            for setting in SETTINGS {
-                // One that is not known there is not needed there.
-                link.client.batch_execute(setting).await.ok();
+        let wanted: Vec<_> = SETTINGS.iter().map(|(name, value)| format!("('{name}', '{value}')")).collect();
+        let known = format!("WITH w (name, value) AS (VALUES {}) {KNOWN}", wanted.join(", "));
+        if link.client.batch_execute(&known).await.is_err() {
+            for (name, value) in SETTINGS {
+                // A relative that cannot be asked: what it does not know is not needed there.
+                link.client.batch_execute(&format!("SET {name} = '{value}'")).await.ok();
             }
         }
         Ok(link)
@@ -149,6 +166,20 @@ impl Link {
     /// Cuts it: nobody waits for its answers any more.
     pub(crate) fn cut(&self) {
         self.driver.abort();
+    }
+}
+
+impl Drop for Link {
+    /// It ends by itself, unless the server hangs over something that was asked.
+    fn drop(&mut self) {
+        let driver = self.driver.clone();
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(async move {
+                time::sleep(FAREWELL).await;
+                driver.abort();
+            })),
+            Err(_ending) => driver.abort(),
+        }
     }
 }
 

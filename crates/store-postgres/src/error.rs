@@ -114,7 +114,7 @@ impl Failure {
         match state.code() {
             "25006" => Self::ReadOnly,
             "40003" => Self::Lost,
-            "57014" | "55P03" => Self::Refused("the database was too slow"),
+            "57014" | "55P03" => Self::Refused(SLOW),
             code => {
                 let class = code.get(..2).unwrap_or_default();
                 tracing::warn!(sqlstate = code, "the database refused a statement");
@@ -140,5 +140,7 @@ impl From<Failure> for StoreError {
     }
 }
 
+/// A statement took too long.
+pub(crate) const SLOW: &str = "the database was too slow";
 /// No connection could be had in time.
 pub(crate) const AWAY: &str = "no connection to the database";

@@ -11,8 +11,8 @@ use tokio::time::{self, MissedTickBehavior};
 use crate::{
     Shared,
     backoff::Backoff,
-    connect::Link,
-    error::{AWAY, Failure},
+    connect::{Link, refused},
+    error::{AWAY, Failure, OpenError, SLOW},
     queue::{Answer, Job},
     resolve,
     statement::{self, Statements, Verdict},
@@ -33,11 +33,13 @@ pub(crate) struct Lane {
 }
 
 /// Runs until the queue is closed and drained.
-pub(crate) async fn run(shared: &Shared) {
-    let mut lane: Option<Lane> = None;
+pub(crate) async fn run(shared: &Shared, mut lane: Option<Lane>) {
     loop {
         match &lane {
-            None => lane = Some(connect_at_leisure(shared).await),
+            None => match connect_at_leisure(shared).await {
+                None => return,
+                connected => lane = connected,
+            },
             Some(open) => tokio::select! {
                 jobs = shared.queue.take() => match jobs {
                     Some(jobs) => serve_all(shared, &mut lane, jobs).await,
@@ -49,32 +51,46 @@ pub(crate) async fn run(shared: &Shared) {
     }
 }
 
-/// Connects while nobody's commit depends on it yet, for as long as it takes.
-async fn connect_at_leisure(shared: &Shared) -> Lane {
-    let mut backoff = Backoff::new();
+/// Connects while nobody's commit depends on it yet, for as long as it takes; `None` once the queue is closed
+/// and all that it held is answered.
+async fn connect_at_leisure(shared: &Shared) -> Option<Lane> {
     let mut tick = time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut attempt = std::pin::pin!(async {
-        loop {
-            if let Some(lane) = connect(shared).await {
-                return lane;
-            }
-            backoff.pause().await;
-        }
-    });
+    let mut attempt = std::pin::pin!(connect_patiently(shared));
     loop {
         tokio::select! {
-            lane = &mut attempt => return lane,
-            _ = tick.tick() => shared.queue.expire(shared.options.wait),
+            lane = &mut attempt => return Some(lane),
+            _ = tick.tick() => {
+                shared.queue.expire(shared.options.wait);
+                if shared.queue.has_ended() {
+                    return None;
+                }
+            }
         }
     }
 }
 
-async fn connect(shared: &Shared) -> Option<Lane> {
-    let link = shared.connector.connect().await.ok()?;
-    let commits = statement::prepare(&link.client).await.ok()?;
-    shared.open.fetch_add(1, Ordering::Relaxed);
-    Some(Lane { link, commits })
+/// Connects as soon as somebody is there.
+async fn connect_patiently(shared: &Shared) -> Lane {
+    let mut backoff = Backoff::new();
+    loop {
+        if let Ok(link) = shared.connector.connect().await
+            && let Ok(lane) = Lane::over(shared, link).await
+        {
+            return lane;
+        }
+        backoff.pause().await;
+    }
+}
+
+impl Lane {
+    /// Over a connection, if it takes the statement in time.
+    pub(crate) async fn over(shared: &Shared, link: Link) -> Result<Self, OpenError> {
+        let prepared = time::timeout(shared.options.connect_timeout, statement::prepare(&link.client)).await;
+        let commits = prepared.or(Err(OpenError::Unreachable))?.map_err(|error| refused(&error))?;
+        shared.open.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { link, commits })
+    }
 }
 
 fn drop_lane(shared: &Shared, lane: &mut Option<Lane>) {
@@ -94,6 +110,11 @@ async fn serve_all(shared: &Shared, lane: &mut Option<Lane>, jobs: Vec<Job>) {
         job.collisions += 1;
         if job.collisions > TRIES {
             give_up(shared, job, Failure::Collided.into());
+            continue;
+        }
+        // Where the database was slow, those behind are not to wait for each of these in turn.
+        if deadline(shared, std::slice::from_ref(&job)) < Instant::now() {
+            give_up(shared, job, StoreError::Unavailable(SLOW));
             continue;
         }
         if job.collisions > 1 {
@@ -147,15 +168,7 @@ async fn ensure<'a>(shared: &Shared, lane: &'a mut Option<Lane>, deadline: Insta
         drop_lane(shared, lane);
     }
     if lane.is_none() {
-        let mut backoff = Backoff::new();
-        let connected = time::timeout_at(deadline.into(), async {
-            loop {
-                if let Some(lane) = connect(shared).await {
-                    return lane;
-                }
-                backoff.pause().await;
-            }
-        });
+        let connected = time::timeout_at(deadline.into(), connect_patiently(shared));
         *lane = connected.await.ok();
     }
     lane.as_ref()

@@ -35,7 +35,7 @@ use gateway_core::{
     Commit, Committed, LedgerKey, LedgerRecord, Namespace, Page, StoreError, Timestamp, UniqueKey, User,
     UserId, UserStore, Write,
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time};
 
 pub use error::OpenError;
 pub use migrate::Migrated;
@@ -101,7 +101,9 @@ impl PostgresStore {
         let counters = Arc::new(stats::Counters::default());
         let timeout = options.statement_timeout;
         let connector = connect::Connector::new(&options, timeout, Arc::clone(&counters))?;
-        let key = migrate::check(&connector.connect().await?.client).await?;
+        let link = connector.connect().await?;
+        let checked = time::timeout(options.connect_timeout, migrate::check(&link.client)).await;
+        let key = checked.unwrap_or(Err(OpenError::Unreachable))?;
         let shared = Arc::new(Shared {
             connector,
             queue: queue::Queue::new(options.largest_batch()),
@@ -113,9 +115,11 @@ impl PostgresStore {
             key,
             options,
         });
+        // The first lane is there at once: whoever has the store can use it.
+        let mut first = Some(lane::Lane::over(&shared, link).await?);
         let lanes = (0..shared.options.commit_connections.max(1)).map(|_| {
-            let shared = Arc::clone(&shared);
-            tokio::spawn(async move { lane::run(&shared).await })
+            let (shared, lane) = (Arc::clone(&shared), first.take());
+            tokio::spawn(async move { lane::run(&shared, lane).await })
         });
         let mut helpers: Vec<_> = (0..shared.reads.len())
             .map(|slot| {

@@ -125,6 +125,12 @@ impl Queue {
         self.arrived.notify_one();
     }
 
+    /// Whether no commit waits, and none will.
+    pub(crate) fn has_ended(&self) -> bool {
+        let state = lock(&self.state);
+        state.closed && state.waiting.is_empty()
+    }
+
     pub(crate) fn len(&self) -> usize {
         lock(&self.state).waiting.len()
     }
@@ -132,7 +138,8 @@ impl Queue {
 
 impl State {
     /// The first commits that share nothing with each other, with those on their way, or with one that
-    /// waits before them.
+    /// waits before them; in the order of their users, in which their rows are locked: so that the statements
+    /// of two gateways wait for each other, but never both.
     fn pick(&mut self, largest: usize) -> Vec<Job> {
         let (mut picked, mut passed, mut blocked) = (Vec::new(), Vec::new(), HashSet::<u64>::new());
         let mut bytes = 0;
@@ -153,6 +160,7 @@ impl State {
         for job in passed.into_iter().rev() {
             self.waiting.push_front(job);
         }
+        picked.sort_by_key(|job| job.pack.user.as_ref().map(|user| user.id));
         picked
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     Shared,
     backoff::Backoff,
     connect::Link,
-    error::{AWAY, Failure},
+    error::{AWAY, Failure, SLOW},
     lock,
     lookup::Lookup,
     pack::{self, KeyRow},
@@ -199,7 +199,7 @@ impl Shared {
                 Ok(Err(other)) => failure = other,
                 Err(_) => {
                     reader.link.cut();
-                    return Err(StoreError::Unavailable("the database was too slow"));
+                    return Err(StoreError::Unavailable(SLOW));
                 }
             }
         }

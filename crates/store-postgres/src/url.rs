@@ -38,16 +38,21 @@ pub(crate) fn parse(url: &str, connect_timeout: Duration) -> Result<Target, Open
         return Err(OpenError::Url("it must begin with postgres:// or postgresql://"));
     }
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
-    let (mut mode, mut roots, mut rest) = ("prefer", None, Vec::new());
+    let (mut mode, mut roots, mut rest) = (None, None, Vec::new());
     for part in query.split('&').filter(|part| !part.is_empty()) {
         match part.split_once('=') {
-            Some(("sslmode", value)) => mode = value,
+            Some(("sslmode", value)) => mode = Some(value),
             Some(("sslrootcert", value)) => roots = Some(decode(value)?),
             _ => rest.push(part),
         }
     }
-    let roots = roots.filter(|path| path != "system");
-    let (ssl, verify) = match (mode, &roots) {
+    let is_system = roots.as_deref() == Some("system");
+    let roots = roots.filter(|_| !is_system);
+    // As libpq has it: whom the public issuers vouch for is told by name alone.
+    let (ssl, verify) = match (mode.unwrap_or(if is_system { "verify-full" } else { "prefer" }), &roots) {
+        ("disable" | "prefer" | "require" | "verify-ca", _) if is_system => {
+            return Err(OpenError::Url("sslrootcert=system goes with sslmode=verify-full"));
+        }
         ("disable", _) => (SslMode::Disable, Verify::Nothing),
         ("prefer", _) => (SslMode::Prefer, Verify::Nothing),
         ("require", None) => (SslMode::Require, Verify::Nothing),
@@ -131,7 +136,15 @@ mod tests {
         }
         let path = read("postgres://h/db?sslmode=require&sslrootcert=/a%20b").roots;
         assert_eq!(path, Some(PathBuf::from("/a b")));
-        assert_eq!(read("postgres://h/db?sslmode=verify-full&sslrootcert=system").roots, None);
+        for full in ["?sslmode=verify-full&sslrootcert=system", "?sslrootcert=system"] {
+            let target = read(&format!("postgres://h/db{full}"));
+            assert_eq!((target.roots, target.verify), (None, Verify::Full), "{full}");
+            assert_eq!(target.hosts[0].get_ssl_mode(), SslMode::Require, "{full}");
+        }
+        for weak in ["disable", "prefer", "require", "verify-ca"] {
+            let url = format!("postgres://h/db?sslrootcert=system&sslmode={weak}");
+            assert!(parse(&url, Duration::from_secs(2)).is_err(), "{weak}");
+        }
     }
 
     #[test]

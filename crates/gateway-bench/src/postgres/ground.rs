@@ -22,8 +22,9 @@ const SETTINGS: [&str; 3] = ["max_connections=400", "shared_buffers=512MB", "max
 
 /// What is measured on.
 pub(super) struct Ground {
-    /// The gateways' database.
-    pub(super) own: Database,
+    /// The gateways' databases, one for each, as neither is to find what the other has changed.
+    pub(super) coalescing: Database,
+    pub(super) single: Database,
     /// The peer's: it writes no records that a gateway could go on from.
     pub(super) peer: Database,
     /// The throwaway server's first process.
@@ -50,9 +51,17 @@ impl Ground {
             }
         }
         let postmaster = server.is_some().then(|| postmaster(&url)).transpose()?;
-        let (own, peer) = (Database::on(&url), Database::on(&url));
+        let [coalescing, single, peer] = [(); 3].map(|()| Database::on(&url));
         let folder = tempfile::Builder::new().prefix("bench-").tempdir_in("target")?;
-        Ok(Self { own, peer, postmaster, program: plan.gateway.clone(), folder, _server: server })
+        Ok(Self {
+            coalescing,
+            single,
+            peer,
+            postmaster,
+            program: plan.gateway.clone(),
+            folder,
+            _server: server,
+        })
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -92,7 +101,7 @@ impl Ground {
         let figure = |name: &str| gateway.metric(&format!("interlingua_store_{name}"));
         // Every transaction that writes takes a number, and no other does.
         let number = "SELECT pg_snapshot_xmax(pg_current_snapshot())";
-        let number = column(&self.own.url, number)?.pop().ok_or("no answer")?;
+        let number = column(&self.coalescing.url, number)?.pop().ok_or("no answer")?;
         Ok(Tally {
             commits: figure("commits_total")?,
             statements: figure("statements_total")?,

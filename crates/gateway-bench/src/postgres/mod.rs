@@ -8,6 +8,8 @@ mod table;
 
 use std::time::Duration;
 
+use gateway_testkit::postgres::Database;
+
 use self::{
     ground::Ground,
     pgbench::Pgbench,
@@ -77,19 +79,21 @@ pub(crate) fn run(plan: &Plan) -> Result<bool, Failure> {
     let (pairs, seconds) = if plan.quick { (3, 1) } else { (plan.pairs.max(5), plan.seconds.ceil() as u64) };
     let ground = Ground::make(plan)?;
     let mut partner = Partner::new(users)?;
-    say(&format!("making {users} users, twice ..."));
-    for database in [&ground.peer, &ground.own] {
-        let gateway = ground.gateway(database, true)?;
+    say(&format!("making {users} users, three times ..."));
+    let mut populated = |database: &Database, coalesce| -> Result<Server, Failure> {
+        let gateway = ground.gateway(database, coalesce)?;
         partner.begin_again();
         for kind in [Kind::Create, Kind::Patch] {
             send(&gateway, MANY, kind, Until::Requests(users), &mut partner)?;
         }
         // Without figures of its own, the server goes through whole tables for the peer.
         database.execute("VACUUM ANALYZE")?;
-    }
+        Ok(gateway)
+    };
+    drop(populated(&ground.peer, true)?);
+    // Those that are measured know their users by now.
+    let (coalescing, single) = (populated(&ground.coalescing, true)?, populated(&ground.single, false)?);
     let pgbench = Pgbench::prepare(ground.folder(), &ground.peer.url, users)?;
-    let [coalescing, single] = [true, false].map(|coalesce| ground.gateway(&ground.own, coalesce));
-    let (coalescing, single) = (coalescing?, single?);
     let mut bench = Bench { ground: &ground, coalescing, single, pgbench, partner, seconds: seconds.max(1) };
 
     let mut all = ALL.map(|(who, connections)| Series { who, connections, samples: Vec::new() });

@@ -69,7 +69,7 @@ WITH c AS (
     FROM fits f
     WHERE f.status = 0 AND l.user_id = f.id AND l.answer IS NOT NULL
         AND (f.i IN (SELECT u.i FROM updated u)) IS TRUE
-        AND l.key NOT IN (SELECT g.key FROM g)
+        AND l.key NOT IN (SELECT g.key FROM g WHERE (g.i IN (SELECT d.i FROM done d)) IS TRUE)
     RETURNING 1
 )
 SELECT c.i,
