@@ -17,6 +17,7 @@ mod process;
 pub mod schema;
 pub mod suite;
 pub mod unreachable;
+pub mod upstream;
 pub mod valkey;
 pub mod watched;
 pub mod wire;
