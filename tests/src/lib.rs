@@ -11,6 +11,7 @@ mod inside;
 pub mod issued;
 pub mod issuer;
 pub mod lines;
+pub mod memory;
 pub mod partner;
 pub mod party;
 mod process;

@@ -75,7 +75,9 @@ fn the_dialect_keeps_its_own_and_the_rest_goes_on_byte_for_byte() {
     let other = send(&process, &request("DELETE", user, &[], ""));
     assert_eq!(other.status, 405);
     // What may lead out of the mount, and what repeats credentials, stays here; what is in no mount, too.
-    for outside in ["/social/../admin", "/social/a/%2E./..%2fadmin", "/social/x%5c..%5cadmin", "/social/..;/a"] {
+    for outside in
+        ["/social/../admin", "/social/a/%2E./..%2fadmin", "/social/x%5c..%5cadmin", "/social/..;/a"]
+    {
         assert_eq!(get(&process, outside).status, 404, "{outside}");
     }
     assert_eq!(send(&process, &request("TRACE", "/social/x", &[], "")).status, 404);
@@ -116,7 +118,9 @@ fn what_is_between_neighbours_stays_there() {
             ("Cookie", "a=b"),
         ],
     );
-    for gone in ["x-mine", "keep-alive", "proxy-connection", "proxy-authorization", "upgrade", "content-length"] {
+    for gone in
+        ["x-mine", "keep-alive", "proxy-connection", "proxy-authorization", "upgrade", "content-length"]
+    {
         assert_eq!(seen.header(gone), None, "{gone}");
     }
     for (name, value) in [
@@ -213,7 +217,9 @@ fn failures_are_answered_in_the_dialect_and_counted() {
         while let Some(seen) = visit.request() {
             match seen.line.split(' ').nth(1).unwrap() {
                 "/social/garbage" => drop(visit.send(b"\x15\x03\x01 not http\r\n\r\n")),
-                "/social/upgrade" => drop(visit.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n")),
+                "/social/upgrade" => {
+                    drop(visit.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"))
+                }
                 "/social/coded" => drop(visit.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nx")),
                 "/social/silence" => drop(visit.until_closed()),
                 _ => return,
@@ -233,9 +239,8 @@ fn failures_are_answered_in_the_dialect_and_counted() {
         assert!(String::from_utf8(answer.body).unwrap().contains(code), "{path}");
     }
     let failures = |cause: &str| {
-        process.metric(&format!(
-            "interlingua_passthrough_failures_total{{cause=\"{cause}\",mount=\"social\"}}"
-        ))
+        process
+            .metric(&format!("interlingua_passthrough_failures_total{{cause=\"{cause}\",mount=\"social\"}}"))
     };
     assert_eq!((failures("protocol"), failures("reset"), failures("timeout")), (Some(3), Some(1), Some(1)));
     let classes = process.metric("interlingua_passthrough_requests_total{mount=\"social\",status=\"5xx\"}");
@@ -243,7 +248,11 @@ fn failures_are_answered_in_the_dialect_and_counted() {
     let (_, log) = process.stop();
     let lines: Vec<_> = log.lines().filter(|line| line.contains("\"route\":\"passthrough\"")).collect();
     assert_eq!(lines.len(), 5);
-    assert!(lines[4].contains("\"status\":504") && lines[4].contains("\"cause\":\"timeout\""), "{}", lines[4]);
+    assert!(
+        lines[4].contains("\"status\":504") && lines[4].contains("\"cause\":\"timeout\""),
+        "{}",
+        lines[4]
+    );
     assert!(!log.contains("silence") && !log.contains("garbage"), "a target is in the log");
     upstream.wait_until_left();
 }
@@ -299,9 +308,8 @@ fn a_reload_takes_another_server() {
     let (bed, process) = start(&one, "watch = false", "");
     assert_eq!(get(&process, "/social/x").status, 200);
     let reloads = "interlingua_config_reloads_total{outcome=\"ok\"}";
-    for (nth, (config, status)) in [(other.config("watch = false", ""), 299), (config("watch = false", ""), 404)]
-        .into_iter()
-        .enumerate()
+    for (nth, (config, status)) in
+        [(other.config("watch = false", ""), 299), (config("watch = false", ""), 404)].into_iter().enumerate()
     {
         bed.replace("interlingua.toml", &config);
         process.hang_up();

@@ -15,7 +15,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, response, uri::PathAndQuery};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, Version, header, response, uri::PathAndQuery,
+};
 use hyper::{
     body::{Body, Frame, Incoming, SizeHint},
     client::conn::http1::SendRequest,
@@ -130,7 +132,9 @@ impl Relay {
             let spare = spare(&request);
             match self.exchange(line, request, flow.clone()).await {
                 Ok(answer) => return Ok(answer),
-                Err(Failed(CallError::Reset, unsent)) => request = unsent.or(spare).ok_or(CallError::Reset)?,
+                Err(Failed(CallError::Reset, unsent)) => {
+                    request = unsent.or(spare).ok_or(CallError::Reset)?
+                }
                 Err(Failed(error, _)) => return Err(error),
             }
         }

@@ -79,12 +79,8 @@ impl Mount {
     /// with any method.
     pub(crate) fn relay(&self, method: &Method, path: &str) -> Option<&Arc<Relay>> {
         let relay = self.config.passthrough.as_ref()?;
-        let is_owned = || {
-            !matches!(
-                resolve(self.config.dialect.routes(), Verb::of(method), path),
-                Resolution::Nowhere
-            )
-        };
+        let is_owned =
+            || !matches!(resolve(self.config.dialect.routes(), Verb::of(method), path), Resolution::Nowhere);
         (may_pass(method, path) && !is_owned()).then_some(relay)
     }
 

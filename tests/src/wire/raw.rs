@@ -181,12 +181,25 @@ impl Case {
                 }
             }
         }
-        let all = if self.close { self.close(&mut wire, target, half_closed)? } else { self.keep(&mut wire, target)? };
+        let all = if self.close {
+            self.close(&mut wire, target, half_closed)?
+        } else {
+            self.keep(&mut wire, target)?
+        };
         let (first, leaks) = (all.first().map(|answer| answer.status), all.iter().any(Answer::leaks));
         if !first.is_some_and(|first| self.status.contains(&first)) {
             return Err(format!("answered {first:?}, not {:?}", self.status));
         }
         if leaks { Err("an answer tells of the request".to_owned()) } else { Ok(()) }
+    }
+
+    /// How many requests of it a server behind may get to see: those that may be answered well, and the
+    /// good one behind it on a connection that lives on.
+    #[must_use]
+    pub fn most_passed(&self) -> usize {
+        let good =
+            if self.status.iter().any(|status| (100..300).contains(status)) { self.answers } else { 0 };
+        good + usize::from(!self.close)
     }
 
     /// The connection ends after the answers, and what is sent behind the request has none.

@@ -39,7 +39,12 @@ pub(super) struct Told {
 }
 
 impl Told {
-    pub(super) fn begin(access: &AccessLog, tally: Arc<Tally>, passing: &Passing<'_>, method: &Method) -> Self {
+    pub(super) fn begin(
+        access: &AccessLog,
+        tally: Arc<Tally>,
+        passing: &Passing<'_>,
+        method: &Method,
+    ) -> Self {
         Self {
             mount: Arc::clone(&passing.mount.config.name),
             tally,

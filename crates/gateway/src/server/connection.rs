@@ -29,8 +29,14 @@ use tokio::{
 use crate::{body::AnswerBody, tls::Tls};
 
 use super::{
-    ListenerLimits, Respond, answer::answer, figures::Figures, gate::Gate, guard::Guard,
-    head::MAX_HEAD_BYTES, origin::{Origin, Streams}, refusal::Refusal,
+    ListenerLimits, Respond,
+    answer::answer,
+    figures::Figures,
+    gate::Gate,
+    guard::Guard,
+    head::MAX_HEAD_BYTES,
+    origin::{Origin, Streams},
+    refusal::Refusal,
 };
 
 /// What a client of HTTP/2 sends first.
