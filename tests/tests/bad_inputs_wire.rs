@@ -31,7 +31,7 @@ fn play(file: &str) {
     let mut failures = Vec::new();
     for (nth, case) in cases.iter().enumerate() {
         let before = watched.written();
-        let mut played = case.play(watched.process().address, nth);
+        let mut played = case.play(watched.process().address, raw::TARGET, nth);
         let writes = watched.written().commits - before.commits;
         if played.is_ok() && writes != case.writes {
             played = Err(format!("{writes} writes"));

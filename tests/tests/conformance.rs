@@ -1,7 +1,7 @@
 //! Every conformance case of every dialect, in this process and over a socket.
 
 use gateway_testkit::cases::{self, Transport, generalize};
-use tests::{Bed, Inside, Process, dialects, now, root, upstream};
+use tests::{Bed, Inside, Process, dialects, now, root, service};
 
 const MOUNTS: &str = include_str!("../src/mounts.toml");
 
@@ -56,8 +56,8 @@ async fn over_a_socket_on_postgres() {
 async fn over_a_socket_in_front_of_another_gateway() {
     let behind = Bed::new();
     let behind = Process::start(&behind);
-    let url = upstream::base(behind.address);
-    let bed = Bed::over_upstream(MOUNTS, &url, upstream::GATEWAY, "");
+    let url = service::base(behind.address);
+    let bed = Bed::over_upstream(MOUNTS, &url, service::GATEWAY, "");
     let process = Process::start(&bed);
     run_all(&process.socket(), "net").await;
     assert_eq!(process.metric("interlingua_upstream_records"), Some(1));
@@ -80,8 +80,8 @@ const NOT_IN_DOCUMENTS: [(&str, &str); 4] = [
 async fn over_a_socket_in_front_of_documents() {
     let behind = Bed::new();
     let behind = Process::start(&behind);
-    let url = upstream::base(behind.address);
-    let bed = Bed::over_upstream(MOUNTS, &url, upstream::ADMIN, "");
+    let url = service::base(behind.address);
+    let bed = Bed::over_upstream(MOUNTS, &url, service::ADMIN, "");
     let process = Process::start(&bed);
     run_all_but(&NOT_IN_DOCUMENTS, &process.socket(), "net").await;
     assert_eq!(process.metric("interlingua_upstream_records"), Some(0));

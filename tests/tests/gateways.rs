@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier};
 
 use gateway_testkit::client::{Connection, RawRequest, RawResponse};
 use serde_json::Value;
-use tests::{Bed, Party, Process, partner, upstream};
+use tests::{Bed, Party, Process, partner, service};
 use uuid::Uuid;
 
 const MOUNTS: &str = include_str!("../src/mounts.toml");
@@ -29,8 +29,8 @@ impl Pair {
     fn in_front() -> Self {
         let service = Bed::new();
         let behind = Process::start(&service);
-        let url = upstream::base(behind.address);
-        let bed = Bed::over_upstream_with_database(MOUNTS, &url, upstream::GATEWAY);
+        let url = service::base(behind.address);
+        let bed = Bed::over_upstream_with_database(MOUNTS, &url, service::GATEWAY);
         let gateways = [Process::start(&bed), Process::start(&bed)];
         Self { gateways, behind: Some(behind), _beds: vec![service, bed] }
     }

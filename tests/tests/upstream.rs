@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gateway_testkit::{contract, memory::MemoryStore};
 use store_embedded::EmbeddedStore;
 use store_upstream::{Form, UpstreamStore};
-use tests::{Bed, Process, upstream};
+use tests::{Bed, Process, service};
 
 /// The second gateway's largest body is that of the largest record.
 fn bed() -> Bed {
@@ -19,7 +19,7 @@ fn bed() -> Bed {
 async fn the_contract_holds_with_a_ledger_in_memory() {
     let bed = bed();
     let behind = Process::start(&bed);
-    let options = upstream::options(behind.address, upstream::GATEWAY);
+    let options = service::options(behind.address, service::GATEWAY);
     let store = Arc::new(UpstreamStore::open(options, MemoryStore::default()).await.unwrap());
     contract::assert_holds(Arc::clone(&store)).await;
     let stats = store.stats();
@@ -34,7 +34,7 @@ async fn the_contract_holds_with_a_ledger_on_disk() {
     let folder = tempfile::tempdir().unwrap();
     let options = store_embedded::Options::new(Arc::new(|| contract::Start::default().now));
     let ledger = EmbeddedStore::open(&folder.path().join("ledger"), options).unwrap();
-    let options = upstream::options(behind.address, upstream::GATEWAY);
+    let options = service::options(behind.address, service::GATEWAY);
     let store = Arc::new(UpstreamStore::open(options, ledger).await.unwrap());
     contract::assert_holds(store).await;
 }
@@ -46,7 +46,7 @@ const NOT_IN_DOCUMENTS: [&str; 0] = [];
 async fn of_documents_most_of_the_contract_holds() {
     let bed = bed();
     let behind = Process::start(&bed);
-    let options = upstream::options(behind.address, upstream::ADMIN);
+    let options = service::options(behind.address, service::ADMIN);
     let store = Arc::new(UpstreamStore::open(options, MemoryStore::default()).await.unwrap());
     let failures = contract::check(Arc::clone(&store)).await;
     assert_eq!(store.form(), Form::Document);

@@ -34,8 +34,8 @@ impl Row {
         let service = Bed::new();
         let behind = Process::start(&service);
         let middle = Middle::start(behind.address);
-        let url = upstream::base(middle.address);
-        let bed = Bed::over_upstream(MOUNTS, &url, upstream::GATEWAY, options);
+        let url = service::base(middle.address);
+        let bed = Bed::over_upstream(MOUNTS, &url, service::GATEWAY, options);
         Self { front: Process::start(&bed), bed, middle, behind, _service: service }
     }
 
@@ -291,7 +291,7 @@ fn the_circuit_opens_and_closes() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     drop(taken);
-    let bed = Bed::over_upstream(MOUNTS, &upstream::base(address), upstream::GATEWAY, "");
+    let bed = Bed::over_upstream(MOUNTS, &service::base(address), service::GATEWAY, "");
     let front = Process::start(&bed);
     assert_eq!(front.admin("/readyz").0, 503);
     front.wait_until("the circuit is open", |front| {

@@ -119,6 +119,13 @@ impl Endpoint {
         self.target.as_str()
     }
 
+    /// Scheme, host and port, as they were written: without the path, which may hold a secret.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", String::from_utf8_lossy(self.authority.as_bytes()))
+    }
+
     /// True where it says more than a path.
     #[must_use]
     pub fn has_query(&self) -> bool {

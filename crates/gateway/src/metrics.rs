@@ -9,7 +9,7 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
 };
 
-use crate::passthrough::told::{CLASSES, Tally};
+use crate::passthrough::told::Passages;
 
 /// The gateway's own metrics.
 pub struct Metrics {
@@ -20,8 +20,7 @@ pub struct Metrics {
     unknown_fields: IntCounterVec,
     webhook_calls: IntCounterVec,
     webhook_duration: HistogramVec,
-    passed: IntCounterVec,
-    passing_failures: IntCounterVec,
+    pub(crate) passages: Passages,
     /// Of requests that came to no mount.
     pub(crate) unmounted: Counts,
 }
@@ -108,16 +107,6 @@ impl Metrics {
             "Updates that a webhook was asked about.",
             &["mount", "verdict"],
         )?;
-        let passed = counter(
-            "interlingua_passthrough_requests_total",
-            "Requests passed on, by the status class of what was answered.",
-            &["mount", "status"],
-        )?;
-        let passing_failures = counter(
-            "interlingua_passthrough_failures_total",
-            "Requests passed on that failed at the server behind, before or within its answer.",
-            &["mount", "cause"],
-        )?;
         let histogram = |name, help, labels: &[&str]| {
             let made = HistogramVec::new(HistogramOpts::new(name, help).buckets(BUCKETS.into()), labels)?;
             registry.register(Box::new(made.clone())).map(|()| made)
@@ -132,7 +121,7 @@ impl Metrics {
             "From the question to a webhook until its answer, waiting and retrying included.",
             &["mount"],
         )?;
-        let unmounted = Counts::default();
+        let (passages, unmounted) = (Passages::new(&registry)?, Counts::default());
         Ok(Self {
             registry,
             requests,
@@ -141,8 +130,7 @@ impl Metrics {
             unknown_fields,
             webhook_calls,
             webhook_duration,
-            passed,
-            passing_failures,
+            passages,
             unmounted,
         })
     }
@@ -173,12 +161,6 @@ impl Metrics {
     pub(crate) fn webhook(&self, mount: &str, verdict: &str, took: Duration) {
         self.webhook_calls.with_label_values(&[mount, verdict]).inc();
         self.webhook_duration.with_label_values(&[mount]).observe(took.as_secs_f64());
-    }
-
-    /// What is counted of a mount's requests that are passed on.
-    pub(crate) fn tally(&self, mount: &str) -> Tally {
-        let requests = CLASSES.map(|class| self.passed.with_label_values(&[mount, class]));
-        Tally { requests, failures: self.passing_failures.clone() }
     }
 
     /// Counts an unknown member, under a label that [`Mount::unknown_label`](crate::mount::Mount::unknown_label) made.

@@ -86,7 +86,7 @@ impl Mount {
 
     /// What is counted of the requests that it passes on.
     pub(crate) fn tally(&self, metrics: &Metrics) -> Arc<Tally> {
-        Arc::clone(self.tally.get_or_init(|| Arc::new(metrics.tally(&self.config.name))))
+        Arc::clone(self.tally.get_or_init(|| Arc::new(metrics.passages.tally(&self.config.name))))
     }
 
     /// The label under which an unknown name is counted: itself, while it is plain and there are

@@ -274,6 +274,9 @@ fn banner(config: &Config, listener: &TcpListener, admin: &TcpListener) -> Strin
             mount.dialect.name(),
             mount.prefixes.join(", ")
         ));
+        if let Some(relay) = &mount.passthrough {
+            lines.push(format!("  all else is passed on to {}", relay.passage().endpoint.origin()));
+        }
         if let Some(example) = sign::example(config, mount) {
             lines.push(format!("  try: {example}"));
         }

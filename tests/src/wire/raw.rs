@@ -12,7 +12,8 @@ use serde::Deserialize;
 
 /// Nothing is waited for longer than this: what has not come by then does not come.
 const PATIENCE: Duration = Duration::from_secs(10);
-const TARGET: &str = "/social/proj1234/users/67890";
+/// The user that is written and read.
+pub const TARGET: &str = "/social/proj1234/users/67890";
 const HOST: &str = "Host: gateway.test\r\n";
 const CREDENTIAL: &str = "Authorization: Bearer demo-service-token\r\n";
 /// A value that must not come out anywhere but in the answer to a read.
@@ -76,21 +77,21 @@ pub fn load(path: &Path) -> Vec<Case> {
 }
 
 /// The bytes that a text of a case stands for; `nth` makes its write another one than every other's.
-fn bytes(text: &str, nth: usize) -> Vec<u8> {
+fn bytes(text: &str, target: &str, nth: usize) -> Vec<u8> {
     let text = text
         .replace("$WRITE", &format!("$START{HOST}$CREDENTIAL"))
         .replace("$LINES", &format!("{HOST}$CREDENTIAL"))
-        .replace("$READ", &read())
+        .replace("$READ", &read(target))
         .replace("$START", "PATCH $TARGET HTTP/1.1\r\n")
         .replace("$CREDENTIAL", CREDENTIAL)
         .replace("$BODY", &format!(r#"{{"update":{{"bio":"{CANARY}{nth:04}"}}}}"#))
-        .replace("$TARGET", TARGET);
+        .replace("$TARGET", target);
     let byte = |c: char| u8::try_from(c).unwrap_or_else(|_| panic!("{c:?} is no byte"));
     text.chars().map(byte).collect()
 }
 
-fn read() -> String {
-    format!("GET {TARGET} HTTP/1.1\r\n{HOST}{CREDENTIAL}\r\n")
+fn read(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\n{HOST}{CREDENTIAL}\r\n")
 }
 
 /// An answer: its status, and all its bytes.
@@ -160,17 +161,17 @@ fn answers(mut bytes: &[u8]) -> Result<(Vec<Answer>, usize), String> {
 }
 
 impl Case {
-    /// Plays it on a connection of its own.
+    /// Plays it on a connection of its own, about this target.
     ///
     /// # Errors
     /// What is not as it should be.
-    pub fn play(&self, address: SocketAddr, nth: usize) -> Result<(), String> {
+    pub fn play(&self, address: SocketAddr, target: &str, nth: usize) -> Result<(), String> {
         let mut wire = Wire::open(address);
         let mut half_closed = false;
         for piece in &self.send {
             match piece {
-                Piece::Text(text) => wire.send(&bytes(text, nth)),
-                Piece::Repeat { repeat, text } => wire.send(&bytes(text, nth).repeat(*repeat)),
+                Piece::Text(text) => wire.send(&bytes(text, target, nth)),
+                Piece::Repeat { repeat, text } => wire.send(&bytes(text, target, nth).repeat(*repeat)),
                 Piece::AwaitAnswers { await_answers } => {
                     let _checked_at_the_end = wire.read_answers(*await_answers)?;
                 }
@@ -180,7 +181,11 @@ impl Case {
                 }
             }
         }
-        let all = if self.close { self.close(&mut wire, half_closed)? } else { self.keep(&mut wire)? };
+        let all = if self.close {
+            self.close(&mut wire, target, half_closed)?
+        } else {
+            self.keep(&mut wire, target)?
+        };
         let (first, leaks) = (all.first().map(|answer| answer.status), all.iter().any(Answer::leaks));
         if !first.is_some_and(|first| self.status.contains(&first)) {
             return Err(format!("answered {first:?}, not {:?}", self.status));
@@ -188,20 +193,29 @@ impl Case {
         if leaks { Err("an answer tells of the request".to_owned()) } else { Ok(()) }
     }
 
+    /// How many requests of it a server behind may get to see: those that may be answered well, and the
+    /// good one behind it on a connection that lives on.
+    #[must_use]
+    pub fn most_passed(&self) -> usize {
+        let good =
+            if self.status.iter().any(|status| (100..300).contains(status)) { self.answers } else { 0 };
+        good + usize::from(!self.close)
+    }
+
     /// The connection ends after the answers, and what is sent behind the request has none.
-    fn close(&self, wire: &mut Wire, half_closed: bool) -> Result<Vec<Answer>, String> {
+    fn close(&self, wire: &mut Wire, target: &str, half_closed: bool) -> Result<Vec<Answer>, String> {
         if !half_closed {
-            wire.send(read().as_bytes());
+            wire.send(read(target).as_bytes());
         }
         let all = wire.read_answers(usize::MAX)?;
         self.counted(all, self.answers)
     }
 
     /// The connection serves a good request after the answers, and ends when told to.
-    fn keep(&self, wire: &mut Wire) -> Result<Vec<Answer>, String> {
+    fn keep(&self, wire: &mut Wire, target: &str) -> Result<Vec<Answer>, String> {
         let before = wire.read_answers(self.answers)?;
         self.counted(before, self.answers)?;
-        wire.send(read().as_bytes());
+        wire.send(read(target).as_bytes());
         let after = wire.read_answers(self.answers + 1)?;
         let last = after.last().map(|answer| answer.status);
         wire.stream.shutdown(Shutdown::Write).map_err(|error| format!("already closed: {error}"))?;

@@ -208,7 +208,8 @@ fn obey(command: Command) -> Result<ExitCode, ExitCode> {
             warn(&config);
             let count = config.mounts.len();
             let plural = if count == 1 { "" } else { "s" };
-            Ok(printer::out(&format!("{}: ok, {count} mount{plural}", config.path.display())))
+            let passed = routes::passed_on(&config.mounts);
+            Ok(printer::out(&format!("{}: ok, {count} mount{plural}{passed}", config.path.display())))
         }
         Command::Backup { order } => backup::run(&order),
         Command::Restore { order } => restore::run(&order),

@@ -55,6 +55,8 @@ type Fault = Arc<OnceLock<ErrorKind>>;
 /// The body of an answer that is passed on, and what lasts as long.
 pub struct Passed {
     inflow: Inflow,
+    /// How it broke off, until that is said.
+    broken: Option<CallError>,
     told: Told,
     _place: Place,
     _streaming: Streaming,
@@ -82,6 +84,7 @@ impl<S: UserStore> Gateway<S> {
                 return response.map(|inflow| {
                     AnswerBody::Passed(Box::new(Passed {
                         inflow,
+                        broken: None,
                         told,
                         _place: place,
                         _streaming: streaming,
@@ -197,9 +200,18 @@ impl Body for Passed {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, CallError>>> {
         let passed = self.get_mut();
+        if let Some(error) = passed.broken {
+            return Poll::Ready(Some(Err(error)));
+        }
         let polled = Pin::new(&mut passed.inflow).poll_frame(context);
-        match &polled {
-            Poll::Ready(Some(Err(error))) => passed.told.failed(*error),
+        match polled {
+            // What came before may still be on its way to the client: that goes first.
+            Poll::Ready(Some(Err(error))) => {
+                passed.told.failed(error);
+                passed.broken = Some(error);
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Poll::Ready(None) => passed.told.ended(),
             _ => {}
         }

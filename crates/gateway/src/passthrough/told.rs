@@ -7,21 +7,52 @@ use gateway_core::{Error, Timestamp};
 use gateway_dialect::Verb;
 use gateway_outbound::CallError;
 use http::{Method, StatusCode};
-use prometheus::{IntCounter, IntCounterVec};
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 use uuid::Uuid;
 
 use super::Passing;
 use crate::access::{AccessLog, Line};
 
-/// How requests that were passed on ended, in the order of their statuses' first digits.
-pub(crate) const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+/// The first digits of statuses; of none, where the client went away before.
+const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// What is counted of all mounts.
+pub(crate) struct Passages {
+    requests: IntCounterVec,
+    failures: IntCounterVec,
+}
 
 /// What is counted of a mount.
 pub struct Tally {
     /// By [`CLASSES`].
-    pub(crate) requests: [IntCounter; CLASSES.len()],
+    requests: [IntCounter; CLASSES.len()],
     /// By mount and cause.
-    pub(crate) failures: IntCounterVec,
+    failures: IntCounterVec,
+}
+
+impl Passages {
+    pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name, help, label| IntCounterVec::new(Opts::new(name, help), &["mount", label]);
+        let requests = counter(
+            "interlingua_passthrough_requests_total",
+            "Requests passed on, by the status class of what was answered.",
+            "status",
+        )?;
+        let failures = counter(
+            "interlingua_passthrough_failures_total",
+            "Requests passed on that failed at the server behind, before or within its answer.",
+            "cause",
+        )?;
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(failures.clone()))?;
+        Ok(Self { requests, failures })
+    }
+
+    /// The series of a mount.
+    pub(crate) fn tally(&self, mount: &str) -> Tally {
+        let requests = CLASSES.map(|class| self.requests.with_label_values(&[mount, class]));
+        Tally { requests, failures: self.failures.clone() }
+    }
 }
 
 /// A request that is passed on. It is told when dropped.
