@@ -13,6 +13,7 @@ mod error;
 mod pool;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 mod trust;
 
 pub use address::is_special;

@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod mount;
 mod once;
 pub mod openapi;
+mod otel;
 pub mod peers;
 mod preconditions;
 mod prefer;

@@ -11,6 +11,7 @@ use crate::{
     access::{AccessLog, Line},
     metrics::{Ended, Metrics, operation_name},
     mount::Mount,
+    otel::{NO_CAUSE, OTHER, Traced},
 };
 
 /// What is known of a request while it runs, for the log and for the answer's headers.
@@ -48,6 +49,8 @@ pub(crate) struct Came<'r> {
     pub(crate) head: &'r Parts,
     pub(crate) request_id: &'r str,
     pub(crate) now: Timestamp,
+    /// Where requests are traced.
+    pub(crate) traced: Option<&'r Traced>,
 }
 
 impl<'r> Watch<'r> {
@@ -78,19 +81,26 @@ impl Drop for Watch<'_> {
         if trace.replayed {
             self.metrics.replay(mount);
         }
-        self.access.write(&Line {
+        let trace_id = came.traced.map(Traced::trace_id);
+        let line = Line {
             began: came.now,
             took,
             request_id: came.request_id,
+            trace_id: trace_id.as_ref().map(<[u8; 32]>::as_slice),
             mount,
             namespace: trace.namespace.as_ref().map_or("-", |namespace| namespace.as_str()),
-            method: Verb::of(&came.head.method).map_or("other", Verb::as_str),
+            method: Verb::of(&came.head.method).map_or(OTHER, Verb::as_str),
             status: self.status.map_or(0, |status| status.as_u16()),
             route: route.map_or("-", |route| route.template),
             operation: operation_name(action),
             outcome: ended.as_str(),
-            cause: trace.cause.unwrap_or("-"),
+            cause: trace.cause.unwrap_or(NO_CAUSE),
             replayed: trace.replayed,
-        });
+        };
+        self.access.write(&line);
+        if let Some(traced) = came.traced {
+            let mount = came.mount.map(|mount| &mount.config.name);
+            traced.end(&line, mount, route.map(|route| route.template));
+        }
     }
 }

@@ -28,7 +28,8 @@ pub(super) fn read(server: &mut Options<'_>, secrets: &Secrets) -> Option<Shared
     Some(SharedLimits { server: server?, timeout: Duration::from_millis(ms.unwrap_or(50)) })
 }
 
-fn trust(options: &mut Options<'_>, secrets: &Secrets) -> Option<Trust> {
+/// Whose certificates are believed: those that `ca` names, else the public issuers.
+pub(super) fn trust(options: &mut Options<'_>, secrets: &Secrets) -> Option<Trust> {
     let Some(path) = options.text("ca") else { return Some(Trust::public()) };
     let read = secrets
         .public_file(Path::new(&path))
