@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, Uri, uri::PathAndQuery};
 
 use crate::{
     is_special,
-    trace::{Child, Kind, Value},
+    trace::{Child, Kind, Value, method_names},
 };
 
 /// Where calls go: `http` or `https`, a host, a port, a path.
@@ -126,8 +126,8 @@ impl Endpoint {
     /// what is sent; the path is not in it, since that may hold a secret.
     #[must_use]
     pub fn span(&self, method: &Method) -> Option<Child> {
-        let method = method_name(method);
-        let mut child = Child::begin(Kind::Client, if method == OTHER { "HTTP" } else { method })?;
+        let (method, shown) = method_names(method);
+        let mut child = Child::begin(Kind::Client, shown)?;
         if child.is_recorded() {
             child.note("http.request.method", Value::Text(method.into()));
             child.note("server.address", Value::Text(self.host.to_string().into()));
@@ -135,14 +135,6 @@ impl Endpoint {
         }
         Some(child)
     }
-}
-
-/// A method that no span names: it may be a client's own word.
-const OTHER: &str = "_OTHER";
-
-fn method_name(method: &Method) -> &'static str {
-    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-    KNOWN.into_iter().find(|known| method == known).unwrap_or(OTHER)
 }
 
 impl fmt::Display for Host {

@@ -11,7 +11,7 @@ use crate::{
     access::{AccessLog, Line},
     metrics::{Ended, Metrics, operation_name},
     mount::Mount,
-    otel::{NO_CAUSE, OTHER, Traced},
+    otel::{NO_CAUSE, Traced},
 };
 
 /// What is known of a request while it runs, for the log and for the answer's headers.
@@ -89,7 +89,7 @@ impl Drop for Watch<'_> {
             trace_id: trace_id.as_ref().map(<[u8; 32]>::as_slice),
             mount,
             namespace: trace.namespace.as_ref().map_or("-", |namespace| namespace.as_str()),
-            method: Verb::of(&came.head.method).map_or(OTHER, Verb::as_str),
+            method: Verb::of(&came.head.method).map_or("other", Verb::as_str),
             status: self.status.map_or(0, |status| status.as_u16()),
             route: route.map_or("-", |route| route.template),
             operation: operation_name(action),
@@ -99,8 +99,7 @@ impl Drop for Watch<'_> {
         };
         self.access.write(&line);
         if let Some(traced) = came.traced {
-            let mount = came.mount.map(|mount| &mount.config.name);
-            traced.end(&line, mount, route.map(|route| route.template));
+            traced.end(&line, came, route.map(|route| route.template));
         }
     }
 }

@@ -7,4 +7,4 @@ mod context;
 mod span;
 
 pub use context::{TRACEPARENT, TRACESTATE, TraceContext};
-pub use span::{Child, Kind, Scope, Span, Spans, Value, within};
+pub use span::{Child, Kind, Scope, Span, Spans, Value, method_names, within};

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
 use super::TraceContext;
 
@@ -187,6 +187,13 @@ impl Drop for Child {
             is_error,
         });
     }
+}
+
+/// A method, as an attribute and in the name of a span. One that is not known may be a client's own word.
+#[must_use]
+pub fn method_names(method: &Method) -> (&'static str, &'static str) {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN.into_iter().find(|known| method == known).map_or(("_OTHER", "HTTP"), |known| (known, known))
 }
 
 /// Runs a part of the work as a span of its own, where there is a scope that is recorded.

@@ -17,7 +17,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use gateway_core::Timestamp;
-use gateway_outbound::trace::{Kind, Scope, Span, Spans, TraceContext, Value};
+use gateway_outbound::trace::{Kind, Scope, Span, Spans, TraceContext, Value, method_names};
 use prometheus::IntCounter;
 use tokio::{
     sync::{mpsc, watch},
@@ -26,7 +26,7 @@ use tokio::{
 use uuid::Uuid;
 
 use self::export::{Counts, Exporter};
-use crate::{access::Line, config::Otel, ids::Ids, metrics::Metrics};
+use crate::{access::Line, config::Otel, ids::Ids, metrics::Metrics, watch::Came};
 
 /// When stopping, a collector gets so long to take the rest.
 const LAST: Duration = Duration::from_secs(2);
@@ -140,15 +140,15 @@ impl Traced {
     }
 
     /// The request has ended.
-    pub(crate) fn end(&self, line: &Line<'_>, mount: Option<&Arc<str>>, template: Option<&'static str>) {
+    pub(crate) fn end(&self, line: &Line<'_>, came: Came<'_>, template: Option<&'static str>) {
         if self.scope.context().is_sampled() {
-            self.spans.take(self.span(line, mount, template));
+            self.spans.take(self.span(line, came, template));
         }
     }
 
-    fn span(&self, line: &Line<'_>, mount: Option<&Arc<str>>, template: Option<&'static str>) -> Span {
-        let (method, shown) =
-            if line.method == OTHER { ("_OTHER", "HTTP") } else { (line.method, line.method) };
+    fn span(&self, line: &Line<'_>, came: Came<'_>, template: Option<&'static str>) -> Span {
+        let (method, shown) = method_names(&came.head.method);
+        let mount = came.mount.map(|mount| &mount.config.name);
         let text = |text: &'static str| Value::Text(text.into());
         let mut attributes = Vec::with_capacity(10);
         attributes.push(("http.request.method", text(method)));
@@ -181,9 +181,8 @@ impl Traced {
     }
 }
 
-/// What the log says of a request without a cause, and of a method that is not known.
+/// What the log says of a request without a cause.
 pub(crate) const NO_CAUSE: &str = "-";
-pub(crate) const OTHER: &str = "other";
 
 /// Of a trace id, the part that the specification wants to be random: 56 bits.
 fn random_part(id: u128) -> u64 {
