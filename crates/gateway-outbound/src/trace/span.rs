@@ -214,3 +214,84 @@ impl fmt::Debug for Scope {
         f.debug_struct("Scope").field("context", &self.context).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        num::NonZeroU128,
+        sync::{
+            Mutex,
+            atomic::{AtomicU64, Ordering},
+        },
+    };
+
+    use http::StatusCode;
+
+    use super::*;
+    use crate::{Endpoint, trace::TRACEPARENT};
+
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<Span>>, AtomicU64);
+
+    impl Spans for Kept {
+        fn id(&self) -> NonZeroU64 {
+            NonZeroU64::MIN.saturating_add(1 + self.1.fetch_add(1, Ordering::Relaxed))
+        }
+
+        fn take(&self, span: Span) {
+            self.0.lock().unwrap().push(span);
+        }
+    }
+
+    fn scope(spans: &Arc<Kept>, is_sampled: bool) -> Scope {
+        let context = TraceContext::new(NonZeroU128::MIN, NonZeroU64::MIN, is_sampled);
+        Scope::new(context, (Instant::now(), 1_000), Arc::<Kept>::clone(spans))
+    }
+
+    fn call() -> Option<Child> {
+        Endpoint::parse("https://hooks.example.com/s3cret", false).unwrap().span(&Method::PUT)
+    }
+
+    #[tokio::test]
+    async fn a_child_is_told_however_it_ends() {
+        let spans = Arc::new(Kept::default());
+        let answered = |status| async move { call().unwrap().answered(status) };
+        scope(&spans, true).around(answered(Ok(StatusCode::OK))).await;
+        scope(&spans, true).around(answered(Ok(StatusCode::NOT_FOUND))).await;
+        scope(&spans, true).around(answered(Err("reset"))).await;
+        scope(&spans, true).around(async { drop(call()) }).await;
+        let told: Vec<_> = spans.0.lock().unwrap().drain(..).collect();
+        for (span, failed) in told.iter().zip([None, Some("404"), Some("reset"), Some("cancelled")]) {
+            let failed = failed.map(|failed| ("error.type", Value::Text(failed.into())));
+            assert_eq!((span.attributes.last().cloned().filter(|(key, _)| *key == "error.type")), failed);
+            assert_eq!((&*span.name, span.kind, span.is_error), ("PUT", Kind::Client, failed.is_some()));
+            assert_eq!(span.parent, Some(NonZeroU64::MIN));
+            assert_eq!(span.attributes[1], ("server.address", Value::Text("hooks.example.com".into())));
+            assert!(span.began >= 1_000 && !format!("{span:?}").contains("s3cret"));
+        }
+        assert_eq!(told.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn what_is_called_within_a_part_is_a_part_of_that() {
+        let spans = Arc::new(Kept::default());
+        let said = |child: &Child| {
+            let mut headers = HeaderMap::new();
+            child.write(&mut headers);
+            headers[TRACEPARENT].to_str().unwrap()[36..].to_owned()
+        };
+        let part = within("part", async { call().map(|child| said(&child)) });
+        assert_eq!(scope(&spans, true).around(part).await.as_deref(), Some("0000000000000003-01"));
+        let told: Vec<_> = spans.0.lock().unwrap().drain(..).collect();
+        let ids = |span: &Span| (span.context.span_id.get(), span.parent.map(NonZeroU64::get));
+        assert_eq!(told.iter().map(ids).collect::<Vec<_>>(), [(3, Some(2)), (2, Some(1))]);
+        // What is not recorded has no spans; who is called is told of the request's.
+        let part = within("part", async { call().map(|child| said(&child)) });
+        assert_eq!(scope(&spans, false).around(part).await.as_deref(), Some("0000000000000001-00"));
+        // Nor is there one outside of a scope, where what is spawned is, too.
+        assert!(within("part", async { call() }).await.is_none());
+        let spawned = async { tokio::spawn(async { call().is_none() }).await.unwrap() };
+        assert!(scope(&spans, true).around(spawned).await);
+        assert!(spans.0.lock().unwrap().is_empty());
+    }
+}
