@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -229,32 +229,44 @@ impl Issuer {
     }
 }
 
-fn serve(stream: TcpStream, state: &Mutex<State>) {
-    let mut reader = BufReader::new(stream);
+/// Reads a request, head and body; `None` where it breaks off.
+pub(crate) fn request(reader: &mut impl BufRead) -> Option<(String, String)> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if reader.read_line(&mut head).unwrap_or(0) == 0 {
-            return;
+            return None;
         }
     }
-    let header = |name: &str| {
-        head.lines().find_map(|line| {
-            let (found, value) = line.split_once(": ")?;
-            found.eq_ignore_ascii_case(name).then(|| value.to_owned())
-        })
-    };
-    let length = header("content-length").map_or(0, |length| length.parse().unwrap());
+    let length = header(&head, "content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
-    if reader.read_exact(&mut body).is_err() {
-        return;
-    }
-    let body = String::from_utf8(body).unwrap();
+    reader.read_exact(&mut body).ok()?;
+    Some((head, String::from_utf8(body).unwrap()))
+}
+
+/// The value of a header in a head.
+pub fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+    head.lines().find_map(|line| {
+        let (found, value) = line.split_once(": ")?;
+        found.eq_ignore_ascii_case(name).then_some(value)
+    })
+}
+
+/// Answers on a connection that ends with that.
+pub(crate) fn answer(mut stream: TcpStream, status: u16, content: &str) {
+    let head =
+        format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", content.len());
+    let _gone = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(content.as_bytes()));
+}
+
+fn serve(stream: TcpStream, state: &Mutex<State>) {
+    let mut reader = BufReader::new(stream);
+    let Some((head, body)) = request(&mut reader) else { return };
     let is_fetch = head.starts_with("GET /jwks ");
     let mut state = state.lock().unwrap();
     if is_fetch {
         state.fetches += 1;
     } else {
-        let question = format!("{} {body}", header("authorization").unwrap_or_default());
+        let question = format!("{} {body}", header(&head, "authorization").unwrap_or_default());
         state.questions.push(question);
     }
     let (status, content) = match &state.mood {
@@ -266,10 +278,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>) {
         Mood::Body(content) => (200, content.clone()),
     };
     drop(state);
-    let head =
-        format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", content.len());
-    let mut stream = reader.into_inner();
-    let _gone = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(content.as_bytes()));
+    answer(reader.into_inner(), status, &content);
 }
 
 /// The answer about the token of a form.

@@ -4,6 +4,7 @@
 pub mod bad_inputs;
 pub mod canary;
 mod collection;
+pub mod collector;
 pub mod crash;
 pub mod fuzz;
 pub mod hook;
@@ -34,6 +35,7 @@ use std::{
     sync::Arc,
 };
 
+pub use collector::Collector;
 use gateway_testkit::{
     cases::{self, CaseFile},
     postgres::Database,

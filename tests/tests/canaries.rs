@@ -1,21 +1,23 @@
-//! Logs and metrics of a run over all cases hold nothing of the requests (decision 14).
+//! Logs, metrics and spans of a run over all cases hold nothing of the requests (decision 14).
 
 use std::collections::BTreeSet;
 
 use gateway_testkit::cases::{self, Transport};
-use tests::{Bed, Process, canary, now};
+use tests::{Bed, Collector, Process, canary, now};
 
 #[tokio::test]
-async fn nothing_of_a_request_is_logged_or_counted() {
-    assert_silent(&Bed::new()).await;
+async fn nothing_of_a_request_is_logged_counted_or_traced() {
+    let collector = Collector::start();
+    let config = include_str!("../src/mounts.toml").to_owned() + &collector.table("");
+    assert_silent(&Bed::with(&config), Some(&collector)).await;
 }
 
 #[tokio::test]
 async fn nothing_of_a_request_is_logged_or_counted_over_postgres() {
-    assert_silent(&Bed::on_postgres()).await;
+    assert_silent(&Bed::on_postgres(), None).await;
 }
 
-async fn assert_silent(bed: &Bed) {
+async fn assert_silent(bed: &Bed, collector: Option<&Collector>) {
     let process = Process::start(bed);
     let socket = process.socket();
     let mut found = BTreeSet::from(canary::SECRETS.map(str::to_owned));
@@ -37,6 +39,11 @@ async fn assert_silent(bed: &Bed) {
     let log: Vec<_> = output.lines().filter(|line| line.starts_with('{')).collect();
     let log = log.join("\n");
     assert!(log.lines().filter(|line| line.contains("interlingua::access")).count() > 100, "{log}");
-    let leaked: Vec<_> = found.iter().filter(|text| log.contains(*text) || metrics.contains(*text)).collect();
+    let spans = collector.map_or_else(String::new, |collector| {
+        assert!(collector.spans().len() > 100);
+        collector.requests().into_iter().map(|(_, body)| body).collect()
+    });
+    let is_out = |text: &&String| [&log, &metrics, &spans].iter().any(|told| told.contains(*text));
+    let leaked: Vec<_> = found.iter().filter(is_out).collect();
     assert!(leaked.is_empty(), "{leaked:?}");
 }

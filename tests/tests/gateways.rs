@@ -27,12 +27,12 @@ impl Pair {
     }
 
     fn in_front() -> Self {
-        let service = Bed::new();
-        let behind = Process::start(&service);
+        let keeper = Bed::new();
+        let behind = Process::start(&keeper);
         let url = service::base(behind.address);
         let bed = Bed::over_upstream_with_database(MOUNTS, &url, service::GATEWAY);
         let gateways = [Process::start(&bed), Process::start(&bed)];
-        Self { gateways, behind: Some(behind), _beds: vec![service, bed] }
+        Self { gateways, behind: Some(behind), _beds: vec![keeper, bed] }
     }
 
     /// Every client sends its request of each round at the same moment, half of them to each gateway; with

@@ -13,7 +13,7 @@ use gateway_testkit::client::{Connection, RawRequest, RawResponse};
 use tests::{
     Bed, Party, Process,
     middle::{Fault, Middle, Seen},
-    upstream,
+    service,
 };
 use uuid::Uuid;
 
@@ -25,18 +25,18 @@ struct Row {
     bed: Bed,
     middle: Middle,
     behind: Process,
-    _service: Bed,
+    _keeper: Bed,
 }
 
 impl Row {
     /// With more options of `[store.upstream]`.
     fn start(options: &str) -> Self {
-        let service = Bed::new();
-        let behind = Process::start(&service);
+        let keeper = Bed::new();
+        let behind = Process::start(&keeper);
         let middle = Middle::start(behind.address);
         let url = service::base(middle.address);
         let bed = Bed::over_upstream(MOUNTS, &url, service::GATEWAY, options);
-        Self { front: Process::start(&bed), bed, middle, behind, _service: service }
+        Self { front: Process::start(&bed), bed, middle, behind, _keeper: keeper }
     }
 
     fn connection(&self) -> Connection {

@@ -15,7 +15,7 @@ pub enum OptionValue {
     Text(String),
     /// An integer.
     Integer(i64),
-    /// A number with a fraction; no setting takes one, but a file may hold one.
+    /// A number with a fraction.
     Float(f64),
     /// A boolean.
     Flag(bool),
@@ -217,6 +217,20 @@ impl<'a> Options<'a> {
                 None
             }
         }
+    }
+
+    /// A share, from 0 to 1.
+    pub fn share(&mut self, name: &'static str) -> Option<f64> {
+        let share = match self.take(name)? {
+            (OptionValue::Float(share), _) if (0.0..=1.0).contains(&share) => Some(share),
+            (OptionValue::Integer(0), _) => Some(0.0),
+            (OptionValue::Integer(1), _) => Some(1.0),
+            _ => None,
+        };
+        if share.is_none() {
+            self.problem(name, format!("`{name}` must be a number from 0 to 1"));
+        }
+        share
     }
 
     /// A boolean, else the default.

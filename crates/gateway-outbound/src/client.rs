@@ -17,6 +17,7 @@ use crate::{
     breaker::Breaker,
     connect::{Connection, Lookup, connect, system},
     pool::Pool,
+    trace::Child,
 };
 
 /// What a client calls, and on which terms. Two that are equal need only one client.
@@ -103,11 +104,25 @@ impl Client {
     /// # Errors
     /// [`CallError`].
     pub async fn call(&self, call: &Call, budget: Duration, max_bytes: usize) -> Result<Reply, CallError> {
-        let deadline = Instant::now() + budget;
+        let child = self.terms.endpoint.span(&call.method);
+        let result = self.within(call, child.as_ref(), Instant::now() + budget, max_bytes).await;
+        if let Some(child) = child {
+            child.answered(result.as_ref().map(|reply| reply.status).map_err(|error| error.as_str()));
+        }
+        result
+    }
+
+    async fn within(
+        &self,
+        call: &Call,
+        child: Option<&Child>,
+        deadline: Instant,
+        max_bytes: usize,
+    ) -> Result<Reply, CallError> {
         let waiting = timeout_at(deadline, self.places.acquire()).await;
         let Ok(Ok(_place)) = waiting else { return Err(CallError::Busy) };
         let pass = self.breaker.pass(Instant::now()).ok_or(CallError::Open)?;
-        let calling = timeout_at(deadline, self.exchange(call, deadline, max_bytes));
+        let calling = timeout_at(deadline, self.exchange(call, child, deadline, max_bytes));
         let result = calling.await.unwrap_or(Err(CallError::Timeout));
         let is_there = match &result {
             Ok(reply) => !reply.status.is_server_error(),
@@ -117,8 +132,14 @@ impl Client {
         result
     }
 
-    async fn exchange(&self, call: &Call, deadline: Instant, max_bytes: usize) -> Result<Reply, CallError> {
-        let (mut connection, response) = self.send(call, deadline).await?;
+    async fn exchange(
+        &self,
+        call: &Call,
+        child: Option<&Child>,
+        deadline: Instant,
+        max_bytes: usize,
+    ) -> Result<Reply, CallError> {
+        let (mut connection, response) = self.send(self.request(call, child), deadline).await?;
         let (head, body) = response.into_parts();
         let body = collect(body, max_bytes).await?;
         if connection.sender.ready().await.is_ok() {
@@ -131,10 +152,9 @@ impl Client {
     /// written, a new one is made.
     async fn send(
         &self,
-        call: &Call,
+        mut request: Request<Full<Bytes>>,
         deadline: Instant,
     ) -> Result<(Connection, Response<Incoming>), CallError> {
-        let mut request = self.request(call);
         while let Some(mut connection) = self.pool.take() {
             match connection.sender.try_send_request(request).await {
                 Ok(response) => return Ok((connection, response)),
@@ -152,13 +172,16 @@ impl Client {
         }
     }
 
-    fn request(&self, call: &Call) -> Request<Full<Bytes>> {
+    fn request(&self, call: &Call, child: Option<&Child>) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(call.body.clone()));
         *request.method_mut() = call.method.clone();
         *request.uri_mut() = call.target.as_ref().unwrap_or(&self.terms.endpoint.target).clone().into();
         *request.headers_mut() = call.headers.clone();
         request.headers_mut().insert(header::HOST, self.terms.endpoint.authority.clone());
         request.headers_mut().entry(header::USER_AGENT).or_insert(HeaderValue::from_static("interlingua"));
+        if let Some(child) = child {
+            child.write(request.headers_mut());
+        }
         request
     }
 }

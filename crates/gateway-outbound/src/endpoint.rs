@@ -5,9 +5,12 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use http::{HeaderValue, Uri, uri::PathAndQuery};
+use http::{HeaderValue, Method, Uri, uri::PathAndQuery};
 
-use crate::is_special;
+use crate::{
+    is_special,
+    trace::{Child, Kind, Value, method_names},
+};
 
 /// Where calls go: `http` or `https`, a host, a port, a path.
 #[derive(Clone, PartialEq, Eq)]
@@ -136,6 +139,29 @@ impl Endpoint {
     #[must_use]
     pub const fn allows_private(&self) -> bool {
         self.allow_private
+    }
+
+    /// Begins the span of a call to it, where one is made for a request that is traced. To be written into
+    /// what is sent; the path is not in it, since that may hold a secret.
+    #[must_use]
+    pub fn span(&self, method: &Method) -> Option<Child> {
+        let (method, shown) = method_names(method);
+        let mut child = Child::begin(Kind::Client, shown)?;
+        if child.is_recorded() {
+            child.note("http.request.method", Value::Text(method.into()));
+            child.note("server.address", Value::Text(self.host.to_string().into()));
+            child.note("server.port", Value::Number(self.port.into()));
+        }
+        Some(child)
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Address(address) => address.fmt(f),
+        }
     }
 }
 

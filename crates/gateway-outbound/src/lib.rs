@@ -18,6 +18,7 @@ mod pool;
 mod relay;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 mod trust;
 
 pub use address::is_special;

@@ -14,14 +14,16 @@ pub(crate) struct Line<'a> {
     pub(crate) began: Timestamp,
     pub(crate) took: Duration,
     pub(crate) request_id: &'a str,
+    /// Where requests are traced.
+    pub(crate) trace_id: Option<&'a [u8]>,
     pub(crate) mount: &'a str,
     pub(crate) namespace: &'a str,
-    pub(crate) method: &'a str,
+    pub(crate) method: &'static str,
     pub(crate) status: u16,
     pub(crate) route: &'a str,
-    pub(crate) operation: &'a str,
-    pub(crate) outcome: &'a str,
-    pub(crate) cause: &'a str,
+    pub(crate) operation: &'static str,
+    pub(crate) outcome: &'static str,
+    pub(crate) cause: &'static str,
     pub(crate) replayed: bool,
 }
 
@@ -56,8 +58,8 @@ impl AccessLog {
     }
 }
 
-/// What stands between the values of a line, in the order of [`Line::put`].
-type Words = [&'static str; 14];
+/// What stands between the values of a line, in the order of [`Line::put`]; the last before a trace's id.
+type Words = [&'static str; 15];
 
 const JSON: Words = [
     "{\"timestamp\":\"",
@@ -74,6 +76,7 @@ const JSON: Words = [
     ",\"took_us\":",
     ",\"target\":\"interlingua::access\"}",
     "\n",
+    "\",\"trace_id\":\"",
 ];
 
 const PLAIN: Words = [
@@ -91,6 +94,7 @@ const PLAIN: Words = [
     " took_us=",
     "",
     "\n",
+    "\" trace_id=\"",
 ];
 
 /// As [`PLAIN`], for a terminal.
@@ -109,6 +113,7 @@ const COLORED: Words = [
     " \x1b[3mtook_us\x1b[0m=",
     "",
     "\n",
+    "\" \x1b[3mtrace_id\x1b[0m=\"",
 ];
 
 impl Line<'_> {
@@ -130,9 +135,16 @@ impl Line<'_> {
             &took_us,
             b"",
         ];
-        for (word, value) in words.iter().zip(values) {
+        for (at, (word, value)) in words.iter().zip(values).enumerate() {
             out.extend_from_slice(word.as_bytes());
             out.extend_from_slice(value);
+            // Behind the request's id.
+            if at == 1
+                && let Some(trace_id) = self.trace_id
+            {
+                out.extend_from_slice(words[14].as_bytes());
+                out.extend_from_slice(trace_id);
+            }
         }
         out.extend_from_slice(words[13].as_bytes());
     }
@@ -195,11 +207,12 @@ mod tests {
     use super::*;
     use time::macros::utc_datetime;
 
-    fn text(words: &Words) -> String {
+    fn text(words: &Words, trace_id: Option<&[u8]>) -> String {
         let line = Line {
             began: utc_datetime!(2026-03-04 05:59:59.999_999),
             took: Duration::from_micros(1_000_001),
             request_id: "4e03821b-98e9-4ae2-a9ed-6f56ea3b85b1",
+            trace_id,
             mount: "partner",
             namespace: "-",
             method: "GET",
@@ -218,7 +231,7 @@ mod tests {
     #[test]
     fn lines_are_as_those_of_other_events() {
         assert_eq!(
-            text(&JSON),
+            text(&JSON, None),
             "{\"timestamp\":\"2026-03-04T06:00:01.000000Z\",\"level\":\"INFO\",\"message\":\"request\",\
              \"request_id\":\"4e03821b-98e9-4ae2-a9ed-6f56ea3b85b1\",\"mount\":\"partner\",\"namespace\":\"-\",\
              \"method\":\"GET\",\"status\":401,\"route\":\"/users/{externalId}\",\"operation\":\"read\",\
@@ -229,11 +242,26 @@ mod tests {
              request_id=\"4e03821b-98e9-4ae2-a9ed-6f56ea3b85b1\" mount=\"partner\" namespace=\"-\" \
              method=\"GET\" status=401 route=\"/users/{externalId}\" operation=\"read\" \
              outcome=\"missing_credential\" cause=\"header_missing\" replayed=false took_us=1000001\n";
-        assert_eq!(text(&PLAIN), plain);
-        let mut colored = text(&COLORED);
+        assert_eq!(text(&PLAIN, None), plain);
+        let mut colored = text(&COLORED, None);
         for escape in ["\x1b[0m", "\x1b[2m", "\x1b[3m", "\x1b[32m"] {
             colored = colored.replace(escape, "");
         }
         assert_eq!(colored, plain);
+    }
+
+    #[test]
+    fn a_trace_is_named_behind_its_request() {
+        let with = |words| {
+            let line = text(words, Some(b"4bf92f3577b34da6a3ce929d0e0e4736"));
+            ["\x1b[0m", "\x1b[2m", "\x1b[3m", "\x1b[32m"]
+                .iter()
+                .fold(line, |line, escape| line.replace(escape, ""))
+        };
+        let json = "b85b1\",\"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"mount\":\"partner\",";
+        assert!(with(&JSON).contains(json), "{}", with(&JSON));
+        let plain = "b85b1\" trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\" mount=\"partner\" ";
+        assert!(with(&PLAIN).contains(plain), "{}", with(&PLAIN));
+        assert_eq!(with(&COLORED), with(&PLAIN));
     }
 }

@@ -27,6 +27,7 @@ pub mod metrics;
 pub mod mount;
 mod once;
 pub mod openapi;
+mod otel;
 pub mod passthrough;
 pub mod peers;
 mod preconditions;

@@ -8,6 +8,7 @@ use gateway_core::{
     UniqueKey, UserId, UserStore,
 };
 use gateway_dialect::{Answer, Decoded, Occasion, Request};
+use gateway_outbound::trace as spans;
 use http::StatusCode;
 
 use crate::{
@@ -254,7 +255,8 @@ impl<S: UserStore> Gateway<S> {
             return Ok(Round::Done(answer));
         }
         trace.committing = true;
-        let committed = self.store.commit(Commit { write, guards, now }).await.map_err(store_error)?;
+        let committing = self.store.commit(Commit { write, guards, now });
+        let committed = spans::within("commit", committing).await.map_err(store_error)?;
         trace.committing = false;
         match committed {
             Committed::Done => Ok(Round::Done(answer)),

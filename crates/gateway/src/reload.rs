@@ -27,7 +27,7 @@ const KEPT: &str = "the configuration was not loaded, the one before stays";
 type Setting = (&'static str, fn(&Config, &Config) -> bool);
 
 /// What is taken at the start and cannot change later.
-const FROZEN: [Setting; 15] = [
+const FROZEN: [Setting; 17] = [
     ("[server] listen", |old, new| old.server.listen == new.server.listen),
     ("[server] admin", |old, new| old.server.admin == new.server.admin),
     ("[server] header_timeout_ms", |old, new| old.server.header_timeout == new.server.header_timeout),
@@ -46,6 +46,11 @@ const FROZEN: [Setting; 15] = [
     ("[log] format", |old, new| old.log.format == new.log.format),
     ("[store]", |old, new| old.store == new.store),
     ("[store] secrets_key", |old, new| old.secrets_key == new.secrets_key),
+    ("[otel]", |old, new| old.otel.is_some() == new.otel.is_some()),
+    ("[otel] max_queue_spans", |old, new| {
+        let queue = |config: &Config| config.otel.as_ref().map(|otel| otel.max_queue);
+        old.otel.is_none() || new.otel.is_none() || queue(old) == queue(new)
+    }),
     ("[demo] user", |old, new| old.demo_user == new.demo_user),
 ];
 
@@ -170,10 +175,13 @@ impl<S: UserStore> Reloader<S> {
                 tracing::warn!("`{name}` has changed; that takes effect at the next start");
             }
         }
-        let Config { mounts, server, tls, log, .. } = config;
+        let Config { mounts, server, tls, log, otel, .. } = config;
         self.log_level.set(log.level);
         if let (Some(listener), Some(terms)) = (&self.tls, tls) {
             listener.replace(terms);
+        }
+        if let (Some(tracer), Some(otel)) = (self.gateway.tracer(), otel) {
+            tracer.renew(otel);
         }
         let count = mounts.len();
         self.gateway.swap(self.gateway.live().renewed(mounts, &server));

@@ -32,6 +32,7 @@ use crate::{
     log::{self, Logs},
     metrics::Metrics,
     openapi,
+    otel::Tracer,
     reload::{Reloader, Told},
     remote::{self, Remote},
     server::{self, Figures, Listener, ListenerLimits, Origin, Respond},
@@ -134,10 +135,13 @@ async fn serve_store<S: Backend, B: Future<Output = ()> + Send + 'static>(
     let (listener, admin_listener) = listeners(&config, sockets, &metrics)?;
     let shared = config.server.shared_limits.as_ref().map(|terms| SharedCount::start(terms, &metrics));
     let shared = shared.transpose().map_err(unregistered)?;
+    let tracer = config.otel.clone().map(|otel| Tracer::start(otel, config.scheme(), &metrics));
+    let tracer = tracer.transpose().map_err(unregistered)?;
     let live = Live::new(config.mounts.clone(), &config.server);
     let gateway = Gateway::new(store, live, Arc::new(clock::now), metrics)
         .with_vault(Vault::new(config.secrets_key.as_ref()))
         .with_shared_count(shared)
+        .with_tracer(tracer)
         .with_access_log(logs.access.clone());
     let gateway = Arc::new(gateway);
 
@@ -170,6 +174,9 @@ async fn serve_store<S: Backend, B: Future<Output = ()> + Send + 'static>(
         if let Err(error) = ended {
             tracing::error!(%error, "a task fell while stopping");
         }
+    }
+    if let Some(tracer) = gateway.tracer() {
+        tracer.stop().await;
     }
     tracing::info!("stopped");
     Ok(end.code(&gateway))

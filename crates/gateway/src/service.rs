@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use gateway_core::{Error, ErrorKind, LedgerKey, Timestamp, UserId, UserStore};
 use gateway_dialect::{Answer, Hygiene, Occasion};
+use gateway_outbound::trace::TraceContext;
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use http_body_util::Full;
 use hyper::body::Body;
@@ -24,6 +25,7 @@ use crate::{
     live::Live,
     metrics::Metrics,
     mount::Mount,
+    otel::Tracer,
     passthrough::Passing,
     preconditions::TagKey,
     queue::Queues,
@@ -51,6 +53,8 @@ pub struct Gateway<S> {
     clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) access: AccessLog,
+    /// Where requests are traced.
+    tracer: Option<Arc<Tracer>>,
     ids: Ids,
     pub(crate) vault: Vault,
     /// Where limits are counted together with other gateways.
@@ -92,6 +96,7 @@ impl<S: UserStore> Gateway<S> {
             clock,
             metrics,
             access: AccessLog::default(),
+            tracer: None,
             ids: Ids::default(),
             vault,
             shared_count: None,
@@ -116,6 +121,17 @@ impl<S: UserStore> Gateway<S> {
     #[must_use]
     pub fn with_access_log(self, access: AccessLog) -> Self {
         Self { access, ..self }
+    }
+
+    /// The same, with its requests traced.
+    #[must_use]
+    pub(crate) fn with_tracer(self, tracer: Option<Arc<Tracer>>) -> Self {
+        Self { tracer, ..self }
+    }
+
+    /// Where requests are traced, if they are.
+    pub(crate) const fn tracer(&self) -> Option<&Arc<Tracer>> {
+        self.tracer.as_ref()
     }
 
     /// The store.
@@ -167,26 +183,35 @@ impl<S: UserStore> Gateway<S> {
         let live = self.live();
         let (head, body) = request.into_parts();
         let (id, now) = (self.ids.next(), (self.clock)());
+        let peer = origin.peer;
+        let traced = self.tracer().map(|tracer| {
+            let is_believed = live.proxies.trusts(peer.ip());
+            let caller = if is_believed { TraceContext::read(&head.headers) } else { None };
+            tracer.begin(caller, id, now)
+        });
         let route = live.route(&head);
         if let Some((mount, _, path)) = route
             && let Some(relay) = mount.relay(&head.method, path)
         {
             let passing = Passing { live: &live, mount, relay, origin, now, id };
             // On the heap, so that no other request carries its state.
-            return Box::pin(self.pass(passing, head, body)).await;
+            return Box::pin(self.pass(passing, traced, head, body)).await;
         }
         let mut text = Uuid::encode_buffer();
         let request_id = &*id.as_hyphenated().encode_lower(&mut text);
-        let peer = origin.peer;
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let mount = route.map(|(mount, ..)| mount);
-        let came = Came { mount, head: &head, request_id, now };
+        let came = Came { mount, head: &head, request_id, now, traced: traced.as_ref() };
         let mut watch = Watch::begin(&self.metrics, &self.access, came);
         let answer = match route {
             Some((mount, prefix, path)) => {
                 let (live, head) = (&*live, &head);
                 let arrival = Arrival { live, peer, mount, head, target, prefix, path, now, request_id };
-                self.answer(arrival, body, &mut watch.trace).await
+                let answer = pin!(self.answer(arrival, body, &mut watch.trace));
+                match &traced {
+                    None => answer.await,
+                    Some(traced) => traced.scope.clone().around(answer).await,
+                }
             }
             None => {
                 drain(&head.headers, body);

@@ -11,6 +11,7 @@ use crate::{
     access::{AccessLog, Line},
     metrics::{Ended, Metrics, operation_name},
     mount::Mount,
+    otel::{NO_CAUSE, Traced},
 };
 
 /// What is known of a request while it runs, for the log and for the answer's headers.
@@ -48,6 +49,8 @@ pub(crate) struct Came<'r> {
     pub(crate) head: &'r Parts,
     pub(crate) request_id: &'r str,
     pub(crate) now: Timestamp,
+    /// Where requests are traced.
+    pub(crate) traced: Option<&'r Traced>,
 }
 
 impl<'r> Watch<'r> {
@@ -78,10 +81,12 @@ impl Drop for Watch<'_> {
         if trace.replayed {
             self.metrics.replay(mount);
         }
-        self.access.write(&Line {
+        let trace_id = came.traced.map(Traced::trace_id);
+        let line = Line {
             began: came.now,
             took,
             request_id: came.request_id,
+            trace_id: trace_id.as_ref().map(<[u8; 32]>::as_slice),
             mount,
             namespace: trace.namespace.as_ref().map_or("-", |namespace| namespace.as_str()),
             method: Verb::of(&came.head.method).map_or("other", Verb::as_str),
@@ -89,8 +94,13 @@ impl Drop for Watch<'_> {
             route: route.map_or("-", |route| route.template),
             operation: operation_name(action),
             outcome: ended.as_str(),
-            cause: trace.cause.unwrap_or("-"),
+            cause: trace.cause.unwrap_or(NO_CAUSE),
             replayed: trace.replayed,
-        });
+        };
+        self.access.write(&line);
+        if let Some(traced) = came.traced {
+            let (mount, method) = (came.mount.map(|mount| &mount.config.name), &came.head.method);
+            traced.end(&line, mount, method, route.map(|route| route.template));
+        }
     }
 }

@@ -17,6 +17,7 @@ mod rest;
 mod seeds;
 mod store;
 mod text;
+mod trace;
 mod transfer;
 mod whole;
 
@@ -50,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     target("digest", headers::digest),
     target("packed-answer", headers::packed_answer),
     target("forwarded", forwarded::forwarded),
+    target("traceparent", trace::traceparent),
     // Credentials.
     target("rfc3339", credentials::rfc3339),
     target("signature", credentials::signature),

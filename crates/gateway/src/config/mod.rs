@@ -7,6 +7,7 @@ mod file;
 mod files;
 mod mask;
 mod mounts;
+mod otel;
 mod passthrough;
 mod prefix;
 mod report;
@@ -32,7 +33,8 @@ use std::{
 use gateway_auth::Authenticator;
 use gateway_core::Reach;
 use gateway_dialect::{Dialect, Options, Secret, SecretSource, UnknownFields};
-use gateway_outbound::{Relay, Terms};
+use gateway_outbound::{Client, Relay, Terms};
+use http::HeaderMap;
 use store_upstream::{Form, Vocabulary};
 
 use crate::{cors::Cors, forwarded::Proxies, webhook::Webhook};
@@ -62,6 +64,8 @@ pub struct Config {
     pub secrets_key: Option<[u8; 32]>,
     /// Whether the demo's user is made when the store has none such.
     pub demo_user: bool,
+    /// Where spans are exported to; `None` for no tracing.
+    pub otel: Option<Otel>,
     /// The mounts, in the order of the file; at least one.
     pub mounts: Vec<MountConfig>,
     /// True where a credential is a shipped one. Then both listeners are on loopback.
@@ -116,6 +120,25 @@ pub struct SharedLimits {
     pub server: gateway_limits::Server,
     /// How long a request waits for it.
     pub timeout: Duration,
+}
+
+/// Where spans are exported to, and how many.
+#[derive(Clone)]
+pub struct Otel {
+    /// Calls the collector.
+    pub client: Arc<Client>,
+    /// What is sent with each call: secrets.
+    pub headers: HeaderMap,
+    /// Who this is in its traces.
+    pub service_name: String,
+    /// The share of traces that is recorded, from 0 to 1, where no caller decides.
+    pub sample_ratio: f64,
+    /// How long a call may take.
+    pub timeout: Duration,
+    /// How long a span waits for others to go with it.
+    pub interval: Duration,
+    /// How many spans wait; more are dropped.
+    pub max_queue: usize,
 }
 
 /// How to log.
@@ -357,6 +380,7 @@ fn read(path: &Path, overrides: &Overrides, secrets: &Secrets) -> Result<Config,
         store: tables.store,
         secrets_key: tables.secrets_key,
         demo_user: tables.demo_user,
+        otel: tables.otel,
         mounts: read.mounts,
         uses_demo_credentials,
         warnings,

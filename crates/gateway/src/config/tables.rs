@@ -1,4 +1,4 @@
-//! The tables `[server]` and `[log]`.
+//! The tables beside those of mounts.
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
 
@@ -6,8 +6,8 @@ use gateway_dialect::{Options, Span};
 use gateway_outbound::Trust;
 
 use super::{
-    Log, LogFormat, LogLevel, Overrides, Server, StoreConfig, mounts::rate_limit, report::Mistake,
-    secrets::Secrets, shared, store, tls,
+    Log, LogFormat, LogLevel, Otel, Overrides, Server, StoreConfig, mounts::rate_limit, otel,
+    report::Mistake, secrets::Secrets, shared, store, tls,
 };
 use crate::{
     forwarded::{ForwardedHeader, Network, Proxies},
@@ -31,6 +31,7 @@ pub(super) struct Tables {
     pub(super) store: StoreConfig,
     pub(super) secrets_key: Option<[u8; 32]>,
     pub(super) demo_user: bool,
+    pub(super) otel: Option<Otel>,
     /// Where `listen` and `admin` stand; `None` for a flag.
     places: [Option<Span>; 2],
 }
@@ -42,7 +43,8 @@ pub(super) fn read(root: &mut Options<'_>, overrides: &Overrides, secrets: &Secr
     let mut demo = root.table_or_empty("demo");
     let demo_user = demo.flag("user", false);
     demo.finish();
-    Tables { server, tls, log, store, secrets_key, demo_user, places }
+    let otel = otel::read(root, secrets);
+    Tables { server, tls, log, store, secrets_key, demo_user, otel, places }
 }
 
 impl Tables {

@@ -29,6 +29,7 @@ use crate::{
     body::AnswerBody,
     live::Live,
     mount::Mount,
+    otel::Traced,
     server::{Origin, Streaming},
     service::{Gateway, finish},
     shed::{Load, Place},
@@ -64,7 +65,13 @@ pub struct Passed {
 
 impl<S: UserStore> Gateway<S> {
     /// Passes a request on. Never fails: what goes wrong before an answer begins is one in the dialect.
-    pub(crate) async fn pass<B>(&self, passing: Passing<'_>, head: Parts, body: B) -> Response<AnswerBody>
+    pub(crate) async fn pass<B>(
+        &self,
+        passing: Passing<'_>,
+        traced: Option<Traced>,
+        head: Parts,
+        body: B,
+    ) -> Response<AnswerBody>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
@@ -72,7 +79,7 @@ impl<S: UserStore> Gateway<S> {
         let config = &mount.config;
         let method = head.method.clone();
         let cors = config.cors.as_ref().map(|cors| cors.headers(&head.headers));
-        let mut told = Told::begin(&self.access, mount.tally(self.metrics()), &passing, &method);
+        let mut told = Told::begin(&self.access, mount.tally(self.metrics()), &passing, &method, traced);
         let passed = {
             let exchange = pin!(self.exchange(passing, head, body, &mut told));
             catch_panic(exchange).await
@@ -125,6 +132,7 @@ impl<S: UserStore> Gateway<S> {
         let body = outgoing(&head, body, live, &fault).await?;
         let streaming = origin.stream(relay.passage().idle);
         headers::outward(&mut head, &Hop { origin, client, proxies: &live.proxies }, &body);
+        told.trace(&mut head.headers);
         let mut request = Request::new(body);
         *request.uri_mut() = target(relay, &head).ok_or_else(|| failed(CallError::Protocol))?.into();
         *request.method_mut() = head.method;

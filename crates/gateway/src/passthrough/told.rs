@@ -6,15 +6,21 @@ use std::{sync::Arc, time::Instant};
 use gateway_core::{Error, Timestamp};
 use gateway_dialect::Verb;
 use gateway_outbound::CallError;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 use uuid::Uuid;
 
 use super::Passing;
-use crate::access::{AccessLog, Line};
+use crate::{
+    access::{AccessLog, Line},
+    otel::Traced,
+};
 
 /// The first digits of statuses; of none, where the client went away before.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// What stands for a route: there is none that could be named.
+const ROUTE: &str = "passthrough";
 
 /// What is counted of all mounts.
 pub(crate) struct Passages {
@@ -61,7 +67,8 @@ pub(super) struct Told {
     tally: Arc<Tally>,
     access: AccessLog,
     id: Uuid,
-    method: &'static str,
+    method: Method,
+    traced: Option<Traced>,
     began: Timestamp,
     started: Instant,
     status: Option<StatusCode>,
@@ -75,18 +82,27 @@ impl Told {
         tally: Arc<Tally>,
         passing: &Passing<'_>,
         method: &Method,
+        traced: Option<Traced>,
     ) -> Self {
         Self {
             mount: Arc::clone(&passing.mount.config.name),
             tally,
             access: access.clone(),
             id: passing.id,
-            method: Verb::of(method).map_or("other", Verb::as_str),
+            method: method.clone(),
+            traced,
             began: passing.now,
             started: Instant::now(),
             status: None,
             outcome: "cancelled",
             cause: "-",
+        }
+    }
+
+    /// Tells the server of the trace, where there is one; else its client's own word goes on as it is.
+    pub(super) fn trace(&self, headers: &mut HeaderMap) {
+        if let Some(traced) = &self.traced {
+            traced.scope.context().write(headers);
         }
     }
 
@@ -123,19 +139,25 @@ impl Drop for Told {
             counter.inc();
         }
         let mut id = Uuid::encode_buffer();
-        self.access.write(&Line {
+        let trace_id = self.traced.as_ref().map(Traced::trace_id);
+        let line = Line {
             began: self.began,
             took: self.started.elapsed(),
             request_id: self.id.as_hyphenated().encode_lower(&mut id),
+            trace_id: trace_id.as_ref().map(<[u8; 32]>::as_slice),
             mount: &self.mount,
             namespace: "-",
-            method: self.method,
+            method: Verb::of(&self.method).map_or("other", Verb::as_str),
             status,
-            route: "passthrough",
+            route: ROUTE,
             operation: "pass",
             outcome: self.outcome,
             cause: self.cause,
             replayed: false,
-        });
+        };
+        self.access.write(&line);
+        if let Some(traced) = &self.traced {
+            traced.end(&line, Some(&self.mount), &self.method, Some(ROUTE));
+        }
     }
 }
