@@ -58,7 +58,6 @@ def bare(scratch):
     shutil.copy(loader, root / loader[1:])
     enter = ["unshare", "--user", "--map-root-user", "chroot", root]
     if IS_ROOT:
-        scratch.chmod(0o755)
         os.chown(root / "var/lib/interlingua", USER, USER)
         enter = ["chroot", f"--userspec={USER}:{USER}", root]
     admin = f"127.0.0.1:{port}"

@@ -34,6 +34,8 @@ def main():
     for name in named or CHECKS:
         start = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="interlingua-deploy-") as scratch:
+            # Some parts run as users of their own.
+            pathlib.Path(scratch).chmod(0o755)
             try:
                 said = CHECKS[name](pathlib.Path(scratch))
             except AssertionError:
