@@ -24,9 +24,11 @@ def check(scratch):
 
 
 def pinned():
-    """The image is built with the compiler that the repository names."""
+    """The compiler is the one that the repository names, no base is just any, and the user is not root."""
+    text = FILE.read_text()
+    assert ":latest" not in text and "USER 65532:65532\n" in text
     wanted = re.search(r'channel = "([\d.]+)"', (ROOT / "rust-toolchain.toml").read_text())[1]
-    assert f"ARG RUST={wanted}\n" in FILE.read_text(), f"the Containerfile does not build with Rust {wanted}"
+    assert f"ARG RUST={wanted}\n" in text, f"the Containerfile does not build with Rust {wanted}"
 
 
 def sent():
