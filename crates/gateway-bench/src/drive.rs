@@ -12,7 +12,7 @@ use crate::{
     process::{GATEWAY, LOAD_CORE, SERVER_CORE, Server, is_installed, pinned},
     request::{Kind, Partner},
     say, syscalls,
-    table::{HEADER, Sample, Series, rows},
+    table::{Sample, Series, header, rows},
 };
 
 /// What a request may cost at most, over a bare server.
@@ -47,7 +47,7 @@ pub(crate) fn run(plan: &Plan) -> Result<bool, Failure> {
     let peers = if plan.no_peers { Vec::new() } else { peers::start(folder.path(), upstream.address, &say)? };
 
     let servers: Vec<_> = [&floor, &gateway].into_iter().chain(&peers).collect();
-    let (mut table, mut good) = (HEADER.to_owned(), true);
+    let (mut table, mut good) = (header("bare"), true);
     let mut notes = Vec::new();
     for (kind, name, limit) in TARGETS {
         let before = commits(&gateway)?;
@@ -73,7 +73,7 @@ pub(crate) fn run(plan: &Plan) -> Result<bool, Failure> {
     Ok(good)
 }
 
-fn settled(plan: &Plan) -> Plan {
+pub(crate) fn settled(plan: &Plan) -> Plan {
     let plan = plan.clone();
     if plan.quick {
         Plan { pairs: 3, seconds: 0.7, ..plan }
@@ -98,7 +98,7 @@ fn bare(core: &str, get: usize, patch: usize) -> Result<Server, Failure> {
     Server::start("bare hyper", command)
 }
 
-fn send(
+pub(crate) fn send(
     server: &Server,
     plan: &Plan,
     kind: Kind,
@@ -112,7 +112,7 @@ fn send(
 }
 
 /// Rounds of one run for each server, after one that does not count.
-fn rounds(
+pub(crate) fn rounds(
     plan: &Plan,
     kind: Kind,
     servers: &[&Server],

@@ -1,5 +1,5 @@
-//! The bench: what a request costs the gateway, against a bare hyper server in the same run, or, over
-//! PostgreSQL, against pgbench.
+//! The bench: what a request costs the gateway, against a bare hyper server in the same run; over
+//! PostgreSQL, against pgbench; over another service, against other proxies in front of it.
 
 mod bare;
 mod drive;
@@ -11,6 +11,7 @@ mod process;
 mod request;
 mod syscalls;
 mod table;
+mod upstream;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -34,6 +35,9 @@ enum Role {
     /// Is the bare server (the bench starts it by itself)
     #[command(hide = true)]
     Bare(bare::Sizes),
+    /// Is the service behind the gateway and its peers (the bench starts it by itself)
+    #[command(hide = true)]
+    Stub(upstream::Size),
     /// Writes made-up users to stdout, for `interlingua import`
     People(people::People),
 }
@@ -45,6 +49,8 @@ enum Store {
     Embedded,
     /// In a PostgreSQL: that of INTERLINGUA_POSTGRES_URL, or a throwaway one
     Postgres,
+    /// In another service: a stub, to which nginx and HAProxy pass the same requests on
+    Upstream,
 }
 
 /// What to measure.
@@ -86,8 +92,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.role {
         Some(Role::Bare(sizes)) => bare::run(sizes).map(|()| true),
+        Some(Role::Stub(size)) => upstream::stub(size).map(|()| true),
         Some(Role::People(people)) => people::write(people).map(|()| true),
         None if cli.plan.store == Store::Postgres => postgres::run(&cli.plan),
+        None if cli.plan.store == Store::Upstream => upstream::run(&cli.plan),
         None => drive::run(&cli.plan),
     };
     match done {

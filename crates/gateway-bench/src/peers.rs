@@ -10,6 +10,7 @@ use crate::{
 };
 
 const NGINX: &str = include_str!("peers/nginx.conf");
+const HAPROXY: &str = include_str!("peers/haproxy.cfg");
 const LUA: &str = include_str!("peers/translate.lua");
 const NODE: &str = include_str!("peers/translate.js");
 const LUA_MODULE: &str = "/usr/lib/nginx/modules/ngx_http_lua_module.so";
@@ -39,7 +40,13 @@ pub(crate) fn start(folder: &Path, upstream: SocketAddr, say: &dyn Fn(&str)) -> 
     Ok(peers)
 }
 
-fn nginx(name: &'static str, form: &str, folder: &Path, upstream: SocketAddr) -> Result<Server, Failure> {
+/// nginx that passes requests on, or translates them first.
+pub(crate) fn nginx(
+    name: &'static str,
+    form: &str,
+    folder: &Path,
+    upstream: SocketAddr,
+) -> Result<Server, Failure> {
     let (address, own) = (free_port()?, folder.join(form));
     fs::create_dir_all(&own)?;
     fs::write(own.join("translate.lua"), LUA)?;
@@ -64,4 +71,14 @@ fn nginx(name: &'static str, form: &str, folder: &Path, upstream: SocketAddr) ->
     let mut command = pinned(SERVER_CORE, "nginx");
     command.arg("-p").arg(&own).arg("-c").arg(&config);
     Server::start_at(name, address, command)
+}
+
+/// HAProxy that passes requests on.
+pub(crate) fn haproxy(folder: &Path, upstream: SocketAddr) -> Result<Server, Failure> {
+    let (address, config) = (free_port()?, folder.join("haproxy.cfg"));
+    let text = HAPROXY.replace("$ADDRESS", &address.to_string()).replace("$UPSTREAM", &upstream.to_string());
+    fs::write(&config, text)?;
+    let mut command = pinned(SERVER_CORE, "haproxy");
+    command.arg("-db").arg("-f").arg(&config);
+    Server::start_at("haproxy", address, command)
 }

@@ -21,13 +21,17 @@ pub(crate) enum Kind {
     Get,
     /// Changes one, with an Idempotency-Key of its own.
     Patch,
+    /// Changes one, without such a key.
+    Plain,
+    /// The same request to where no dialect is.
+    Passed,
 }
 
 impl Kind {
     pub(crate) const fn status(self) -> u16 {
         match self {
             Self::Create => 201,
-            Self::Get | Self::Patch => 200,
+            Self::Get | Self::Patch | Self::Plain | Self::Passed => 200,
         }
     }
 }
@@ -80,15 +84,19 @@ impl Partner {
         self.body.clear();
         // Writing to a vector cannot fail.
         let _infallible = match kind {
-            Kind::Create => self.wrap(out, "POST", "/partner/v1/users", Some(self.made - 1)),
-            Kind::Get => self.wrap(out, "GET", &format!("/partner/v1/users/user-{user}"), None),
-            Kind::Patch => self.wrap(out, "PATCH", &format!("/partner/v1/users/user-{user}"), None),
+            Kind::Create => self.wrap(out, kind, "POST", "/partner/v1/users", Some(self.made - 1)),
+            Kind::Get => self.wrap(out, kind, "GET", &format!("/partner/v1/users/user-{user}"), None),
+            Kind::Patch | Kind::Plain => {
+                self.wrap(out, kind, "PATCH", &format!("/partner/v1/users/user-{user}"), None)
+            }
+            Kind::Passed => self.wrap(out, kind, "PATCH", &format!("/legacy/v1/users/user-{user}"), None),
         };
     }
 
     fn wrap(
         &mut self,
         out: &mut Vec<u8>,
+        kind: Kind,
         method: &str,
         target: &str,
         id: Option<u64>,
@@ -116,13 +124,11 @@ impl Partner {
             "{method} {target} HTTP/1.1\r\nHost: api.example.com\r\nX-Api-Key: {API_KEY}\r\nX-Request-Timestamp: {}\r\nX-Request-Signature: {signature}\r\nAccept: application/json\r\nUser-Agent: bench/1.0\r\n",
             self.timestamp
         )?;
+        if matches!(kind, Kind::Create | Kind::Patch) {
+            write!(out, "Idempotency-Key: {}\r\n", Uuid::new_v4())?;
+        }
         if method != "GET" {
-            write!(
-                out,
-                "Idempotency-Key: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
-                Uuid::new_v4(),
-                self.body.len()
-            )?;
+            write!(out, "Content-Type: application/json\r\nContent-Length: {}\r\n", self.body.len())?;
         }
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(&self.body);

@@ -43,11 +43,13 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// The header of the table.
-pub(crate) const HEADER: &str = "\
-| request | server | CPU µs/request | ÷ bare [min..max] | requests/s | p50 µs | p99 µs |
-|---|---|--:|--:|--:|--:|--:|
-";
+/// The header of a table whose servers are compared with one.
+pub(crate) fn header(floor: &str) -> String {
+    format!(
+        "| request | server | CPU µs/request | ÷ {floor} [min..max] | requests/s | p50 µs | p99 µs |\n\
+         |---|---|--:|--:|--:|--:|--:|\n"
+    )
+}
 
 /// The rows of a scenario; the first series is what the others are compared with.
 pub(crate) fn rows(scenario: &str, series: &[Series]) -> String {
