@@ -38,19 +38,3 @@ async fn the_contract_holds_with_a_ledger_on_disk() {
     let store = Arc::new(UpstreamStore::open(options, ledger).await.unwrap());
     contract::assert_holds(store).await;
 }
-
-/// Facts that do not hold of documents, whatever the reason; all others do.
-const NOT_IN_DOCUMENTS: [&str; 0] = [];
-
-#[tokio::test(flavor = "multi_thread")]
-async fn of_documents_most_of_the_contract_holds() {
-    let bed = bed();
-    let behind = Process::start(&bed);
-    let options = service::options(behind.address, service::ADMIN);
-    let store = Arc::new(UpstreamStore::open(options, MemoryStore::default()).await.unwrap());
-    let failures = contract::check(Arc::clone(&store)).await;
-    assert_eq!(store.form(), Form::Document);
-    let failed: Vec<_> = failures.iter().map(|failure| failure.fact).collect();
-    let list: Vec<_> = failures.iter().map(ToString::to_string).collect();
-    assert_eq!(failed, NOT_IN_DOCUMENTS, "{}", list.join("\n"));
-}
