@@ -1,9 +1,10 @@
 //! Users in another service: a second gateway, behind the one that is asked.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use gateway_testkit::{contract, memory::MemoryStore};
+use gateway_testkit::{contract, memory::MemoryStore, postgres::Database};
 use store_embedded::EmbeddedStore;
+use store_postgres::PostgresStore;
 use store_upstream::{Form, UpstreamStore};
 use tests::{Bed, Process, service};
 
@@ -37,4 +38,23 @@ async fn the_contract_holds_with_a_ledger_on_disk() {
     let options = service::options(behind.address, service::GATEWAY);
     let store = Arc::new(UpstreamStore::open(options, ledger).await.unwrap());
     contract::assert_holds(store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds_with_a_ledger_in_a_database() {
+    let bed = bed();
+    let behind = Process::start(&bed);
+    let database = Database::create();
+    let clock = Arc::new(|| contract::Start::default().now);
+    let options = store_postgres::Options {
+        wait: Duration::from_secs(60),
+        statement_timeout: Duration::from_secs(60),
+        ..store_postgres::Options::new(database.url.clone(), clock)
+    };
+    store_postgres::migrate(&options).await.unwrap();
+    let ledger = PostgresStore::open(options).await.unwrap();
+    let options = service::options(behind.address, service::GATEWAY);
+    let store = Arc::new(UpstreamStore::open(options, ledger).await.unwrap());
+    contract::assert_holds(Arc::clone(&store)).await;
+    store.ledger_store().close().await;
 }
