@@ -98,7 +98,7 @@ fn the_shipped_comments_are_true() {
             "the file `/etc/interlingua/ca.pem` cannot be read",
             "`INTROSPECTION_SECRET` is not set",
             "`INTERLINGUA_LIMITS_URL` is not set",
-            ": 9 mistakes",
+            ": 10 mistakes",
         ],
     );
 }
