@@ -15,11 +15,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How much of what came by one connection is kept.
 const KEPT: usize = 64 * 1024;
 
+/// What came by each connection.
+type Kept = Arc<Mutex<Vec<Vec<u8>>>>;
+
 /// The server.
 pub struct Upstream {
     /// Where it is.
     pub address: SocketAddr,
-    seen: Arc<Mutex<Vec<Vec<u8>>>>,
+    seen: Kept,
     open: Arc<AtomicUsize>,
 }
 
@@ -28,7 +31,7 @@ pub struct Visit {
     stream: TcpStream,
     /// Read, and not yet taken.
     ahead: Vec<u8>,
-    seen: Arc<Mutex<Vec<Vec<u8>>>>,
+    seen: Kept,
     nth: usize,
 }
 
@@ -61,7 +64,7 @@ impl Upstream {
     pub fn start(serve: impl Fn(&mut Visit) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (seen, open): (Arc<Mutex<Vec<Vec<u8>>>>, Arc<AtomicUsize>) = Default::default();
+        let (seen, open) = (Kept::default(), Arc::<AtomicUsize>::default());
         let (all, serve, count) = (Arc::clone(&seen), Arc::new(serve), Arc::clone(&open));
         // It ends with the process, as the test does.
         std::thread::spawn(move || {

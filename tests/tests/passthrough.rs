@@ -215,15 +215,17 @@ fn answers_come_back_as_they_are_but_for_their_hop() {
 fn failures_are_answered_in_the_dialect_and_counted() {
     let upstream = Upstream::start(|visit| {
         while let Some(seen) = visit.request() {
-            match seen.line.split(' ').nth(1).unwrap() {
-                "/social/garbage" => drop(visit.send(b"\x15\x03\x01 not http\r\n\r\n")),
-                "/social/upgrade" => {
-                    drop(visit.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"))
+            let answer: &[u8] = match seen.line.split(' ').nth(1).unwrap() {
+                "/social/garbage" => b"\x15\x03\x01 not http\r\n\r\n",
+                "/social/upgrade" => b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+                "/social/coded" => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nx",
+                "/social/silence" => {
+                    visit.until_closed();
+                    return;
                 }
-                "/social/coded" => drop(visit.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nx")),
-                "/social/silence" => drop(visit.until_closed()),
                 _ => return,
-            }
+            };
+            visit.send(answer);
         }
     });
     let (_bed, process) = start(&upstream, "", "passthrough_head_timeout_ms = 200");

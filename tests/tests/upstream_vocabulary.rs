@@ -69,9 +69,12 @@ text = "taken"
 means = "conflict"
 "#;
 
-/// People by their ids, each with the number of its state.
+/// A person, and the number of its state.
+type Person = (u64, Map<String, Value>);
+
+/// People by their ids.
 #[derive(Default)]
-struct People(Mutex<BTreeMap<String, (u64, Map<String, Value>)>>);
+struct People(Mutex<BTreeMap<String, Person>>);
 
 fn answer(status: u16, tag: Option<u64>, body: &Value) -> Response<Full<Bytes>> {
     let mut response = Response::builder().status(status).header("content-type", "application/json");
@@ -126,7 +129,7 @@ impl People {
 }
 
 /// Two people on a page.
-fn list(people: &BTreeMap<String, (u64, Map<String, Value>)>, query: &str) -> Response<Full<Bytes>> {
+fn list(people: &BTreeMap<String, Person>, query: &str) -> Response<Full<Bytes>> {
     let asked = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")));
     let from = asked("from").unwrap_or_default();
     let is_asked = |person: &Map<String, Value>| {

@@ -81,9 +81,7 @@ pub(crate) const fn wire_error(kind: ErrorKind) -> (u16, &'static str, &'static 
         ),
         E::Unavailable => (503, "internal_error", "The service is temporarily unavailable. Please retry."),
         E::UpstreamFailed => (502, "internal_error", "The server behind the service gave no answer."),
-        E::UpstreamTimeout => {
-            (504, "internal_error", "The server behind the service did not answer in time.")
-        }
+        E::UpstreamTimeout => (504, "internal_error", "The server behind the service took too long."),
         E::UnknownOutcome => (
             503,
             "internal_error",

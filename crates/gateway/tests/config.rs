@@ -105,7 +105,7 @@ fn the_shipped_comments_are_true() {
             "`INTROSPECTION_SECRET` is not set",
             "`INTERLINGUA_LIMITS_URL` is not set",
             "`INTERLINGUA_OTEL_AUTHORIZATION` is not set",
-            ": 11 mistakes",
+            ": 12 mistakes",
         ],
     );
 }
