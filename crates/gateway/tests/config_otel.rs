@@ -1,6 +1,6 @@
 //! The table `[otel]`: what is taken, what is refused, and what never shows.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
