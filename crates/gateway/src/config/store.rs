@@ -1,16 +1,134 @@
 //! The table `[store]`: which kind it is, and the table of that kind.
 
-use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{fmt, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gateway_dialect::{Options, Secret};
+use gateway_outbound::Terms;
+use store_upstream::{Form, Vocabulary};
 
 use super::{
-    Embedded, Ledger, Overrides, Postgres, StoreConfig,
+    Overrides,
     secrets::Secrets,
     tables::{size, timeout},
     upstream,
 };
+
+/// Where users live.
+#[derive(Clone, PartialEq, Eq)]
+pub enum StoreConfig {
+    /// In a directory of this machine.
+    Embedded(Embedded),
+    /// In a PostgreSQL, which other gateways may share.
+    Postgres(Postgres),
+    /// In another service; the ledger is beside it.
+    Upstream(Box<Upstream>, Ledger),
+}
+
+/// Where the ledger is, where users are in another service.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ledger {
+    /// In a directory of this machine: of this gateway alone.
+    Embedded(Embedded),
+    /// In a PostgreSQL, which other gateways may share.
+    Postgres(Postgres),
+}
+
+/// A directory of this machine.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Embedded {
+    /// The directory.
+    pub path: PathBuf,
+    /// How much memory the cache may take.
+    pub cache_bytes: u64,
+    /// Seals the fields that are never shown.
+    pub encryption_key: Option<[u8; 32]>,
+}
+
+/// A service that keeps the users, and how it is called.
+#[derive(Clone, PartialEq)]
+pub struct Upstream {
+    /// Where it is, and who is believed there.
+    pub terms: Terms,
+    /// What it is told about who asks: a secret.
+    pub authorization: Option<http::HeaderValue>,
+    /// How long a call may take.
+    pub timeout: Duration,
+    /// In which form users are exchanged.
+    pub form: Form,
+    /// Whether it answers a repeated request with the answer that it gave.
+    pub honours_keys: bool,
+    /// How much memory users may take that were read or written lately.
+    pub cache_bytes: u64,
+    /// How it speaks about users.
+    pub vocabulary: Vocabulary,
+}
+
+// `Vocabulary` compares whole.
+impl Eq for Upstream {}
+
+/// A PostgreSQL, and how it is used.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Postgres {
+    /// Where it is, and who may enter: a secret.
+    pub url: String,
+    /// Connections for commits.
+    pub commit_connections: usize,
+    /// Connections for reads.
+    pub read_connections: usize,
+    /// Whether commits that come at once share a statement.
+    pub coalesce: bool,
+    /// How old a read may be; `None` for not at all.
+    pub max_stale: Option<Duration>,
+    /// How much memory users may take that were read lately, where reads may be old.
+    pub cache_bytes: u64,
+    /// How long a connection may take to open.
+    pub connect_timeout: Duration,
+    /// How long a request waits for a connection.
+    pub wait_timeout: Duration,
+    /// How long the answer to a statement may take.
+    pub statement_timeout: Duration,
+}
+
+impl fmt::Debug for StoreConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded(embedded) => embedded.fmt(f),
+            Self::Postgres(postgres) => postgres.fmt(f),
+            Self::Upstream(upstream, ledger) => {
+                f.debug_tuple("Upstream").field(upstream).field(ledger).finish()
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream")
+            .field("terms", &self.terms)
+            .field("form", &self.form)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded")
+            .field("path", &self.path)
+            .field("cache_bytes", &self.cache_bytes)
+            .field("encrypted", &self.encryption_key.is_some())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres")
+            .field("coalesce", &self.coalesce)
+            .field("max_stale", &self.max_stale)
+            .finish_non_exhaustive()
+    }
+}
 
 const CACHE_BYTES: RangeInclusive<i64> = 64 * 1024..=64 * 1024 * 1024 * 1024;
 const CONNECTIONS: RangeInclusive<i64> = 1..=1_000;

@@ -9,9 +9,8 @@ use http::{HeaderValue, StatusCode};
 use store_upstream::{ErrorRow, Form, Meaning, Routes, Template, Vocabulary};
 
 use super::{
-    Upstream,
     secrets::Secrets,
-    store::cache_bytes,
+    store::{Upstream, cache_bytes},
     tables::{size, timeout, trust},
 };
 use crate::registry;
