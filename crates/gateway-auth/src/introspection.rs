@@ -192,7 +192,7 @@ impl Introspector {
             headers: HeaderMap::from_iter(headers),
             body: body.into(),
         };
-        let reply = self.client.call(&call, BUDGET, MAX_BYTES).await.map_err(|error| match error {
+        let reply = self.client.call(call, BUDGET, MAX_BYTES).await.map_err(|error| match error {
             gateway_outbound::CallError::TooLarge => Introspected::NotAnswer,
             _ => Introspected::Unreachable,
         })?;

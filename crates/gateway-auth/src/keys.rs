@@ -222,7 +222,7 @@ impl FetchedKeys {
         const ACCEPTED: HeaderValue = HeaderValue::from_static("application/jwk-set+json, application/json");
         let headers = HeaderMap::from_iter([(ACCEPT, ACCEPTED)]);
         let call = Call { method: Method::GET, target: None, headers, body: bytes::Bytes::new() };
-        let reply = self.client.call(&call, BUDGET, MAX_BYTES).await.map_err(|error| match error {
+        let reply = self.client.call(call, BUDGET, MAX_BYTES).await.map_err(|error| match error {
             gateway_outbound::CallError::TooLarge => Fetched::TooLarge,
             _ => Fetched::Unreachable,
         })?;

@@ -15,7 +15,7 @@ use tokio::{
 use crate::{
     CallError, Circuit, Endpoint, Trust,
     breaker::Breaker,
-    connect::{Connection, Lookup, connect, system},
+    connect::{Line, Lookup, connect, system},
     pool::Pool,
     trace::Child,
 };
@@ -61,7 +61,7 @@ pub struct Client {
     lookup: Lookup,
     places: Semaphore,
     breaker: Breaker,
-    pool: Pool<Connection>,
+    pool: Arc<Pool<Line<Full<Bytes>>>>,
 }
 
 impl Client {
@@ -78,7 +78,7 @@ impl Client {
             lookup: system,
             places,
             breaker: Breaker::new(Instant::now()),
-            pool: Pool::default(),
+            pool: Arc::default(),
         })
     }
 
@@ -103,7 +103,7 @@ impl Client {
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn call(&self, call: &Call, budget: Duration, max_bytes: usize) -> Result<Reply, CallError> {
+    pub async fn call(&self, call: Call, budget: Duration, max_bytes: usize) -> Result<Reply, CallError> {
         let child = self.terms.endpoint.span(&call.method);
         let result = self.within(call, child.as_ref(), Instant::now() + budget, max_bytes).await;
         if let Some(child) = child {
@@ -114,7 +114,7 @@ impl Client {
 
     async fn within(
         &self,
-        call: &Call,
+        call: Call,
         child: Option<&Child>,
         deadline: Instant,
         max_bytes: usize,
@@ -134,17 +134,15 @@ impl Client {
 
     async fn exchange(
         &self,
-        call: &Call,
+        call: Call,
         child: Option<&Child>,
         deadline: Instant,
         max_bytes: usize,
     ) -> Result<Reply, CallError> {
-        let (mut connection, response) = self.send(self.request(call, child), deadline).await?;
+        let (mut line, response) = self.send(self.request(call, child), deadline).await?;
         let (head, body) = response.into_parts();
-        let body = collect(body, max_bytes).await?;
-        if connection.sender.ready().await.is_ok() {
-            self.pool.put(connection);
-        }
+        let body = line.driver.bring(collect(body, max_bytes)).await??;
+        self.pool.put(line);
         Ok(Reply { status: head.status, headers: head.headers, body })
     }
 
@@ -154,29 +152,31 @@ impl Client {
         &self,
         mut request: Request<Full<Bytes>>,
         deadline: Instant,
-    ) -> Result<(Connection, Response<Incoming>), CallError> {
-        while let Some(mut connection) = self.pool.take() {
-            match connection.sender.try_send_request(request).await {
-                Ok(response) => return Ok((connection, response)),
+    ) -> Result<(Line<Full<Bytes>>, Response<Incoming>), CallError> {
+        while let Some(mut line) = self.pool.take() {
+            let sent = line.sender.try_send_request(request);
+            match line.driver.bring(sent).await? {
+                Ok(response) => return Ok((line, response)),
                 Err(mut failed) => match failed.take_message() {
                     Some(unsent) => request = unsent,
                     None => return Err(broken(failed.error())),
                 },
             }
         }
-        let line = connect(&self.terms.endpoint, &self.tls, self.lookup, deadline).await?;
-        let mut connection = Connection::from(line);
-        match connection.sender.send_request(request).await {
-            Ok(response) => Ok((connection, response)),
+        let connecting = connect(&self.terms.endpoint, &self.tls, self.lookup, deadline);
+        let mut line: Line<Full<Bytes>> = Box::pin(connecting).await?;
+        let sent = line.sender.send_request(request);
+        match line.driver.bring(sent).await? {
+            Ok(response) => Ok((line, response)),
             Err(error) => Err(broken(&error)),
         }
     }
 
-    fn request(&self, call: &Call, child: Option<&Child>) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(call.body.clone()));
-        *request.method_mut() = call.method.clone();
-        *request.uri_mut() = call.target.as_ref().unwrap_or(&self.terms.endpoint.target).clone().into();
-        *request.headers_mut() = call.headers.clone();
+    fn request(&self, call: Call, child: Option<&Child>) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(call.body));
+        *request.method_mut() = call.method;
+        *request.uri_mut() = call.target.unwrap_or_else(|| self.terms.endpoint.target.clone()).into();
+        *request.headers_mut() = call.headers;
         request.headers_mut().insert(header::HOST, self.terms.endpoint.authority.clone());
         request.headers_mut().entry(header::USER_AGENT).or_insert(HeaderValue::from_static("interlingua"));
         if let Some(child) = child {

@@ -2,16 +2,15 @@
 
 use std::{
     error::Error,
-    future::Future,
+    future::{Future, poll_fn},
     io,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::{
     body::Body,
     client::conn::http1::{self, SendRequest},
@@ -19,7 +18,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::{net::TcpStream, task::JoinHandle, time::Instant};
+use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::TlsConnector;
 
 use crate::{CallError, Endpoint, endpoint::Host, is_special, patient::Patient, pool::Waiting};
@@ -59,30 +58,31 @@ impl Driver {
         }
         polled
     }
-}
 
-/// A connection that a task of its own drives; closed when dropped.
-pub(crate) struct Connection {
-    pub(crate) sender: SendRequest<Full<Bytes>>,
-    task: JoinHandle<()>,
-}
-
-impl From<Line<Full<Bytes>>> for Connection {
-    fn from(Line { sender, mut driver }: Line<Full<Bytes>>) -> Self {
-        let task = tokio::spawn(std::future::poll_fn(move |context| driver.poll(context)));
-        Self { sender, task }
+    /// Waits for what comes by the connection. The one who waits drives it: that costs no task, and no word
+    /// between tasks.
+    pub(crate) async fn bring<F: Future>(&mut self, awaited: F) -> Result<F::Output, CallError> {
+        let mut awaited = pin!(awaited);
+        poll_fn(|context| {
+            // Twice, since what is looked at may ask for more, such as the body of an answer.
+            for _ in 0..2 {
+                let has_ended = self.poll(context).is_ready();
+                match awaited.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(output) => return Poll::Ready(Ok(output)),
+                    Poll::Pending if has_ended => return Poll::Ready(Err(CallError::Reset)),
+                    Poll::Pending => {}
+                }
+            }
+            Poll::Pending
+        })
+        .await
     }
 }
 
-impl Waiting for Connection {
+impl<B> Waiting for Line<B> {
     fn is_ready(&mut self) -> bool {
-        self.sender.is_ready()
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.task.abort();
+        // Nobody waits for what happens later: whoever takes it looks again.
+        self.driver.poll(&mut Context::from_waker(Waker::noop())).is_pending() && self.sender.is_ready()
     }
 }
 

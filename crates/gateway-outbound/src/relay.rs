@@ -6,10 +6,7 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -20,7 +17,6 @@ use http::{
 };
 use hyper::{
     body::{Body, Frame, Incoming, SizeHint},
-    client::conn::http1::SendRequest,
     ext::on_informational,
 };
 use rustls::ClientConfig;
@@ -30,9 +26,9 @@ use crate::{
     Alarm, CallError, Endpoint, Outgoing, Trust,
     breaker::Breaker,
     client::broken,
-    connect::{Driver, Line, Lookup, connect, system},
+    connect::{Line, Lookup, connect, system},
     outgoing::Flow,
-    pool::{IDLE, Pool, Waiting},
+    pool::{Pool, Waiting},
 };
 
 /// Where requests are passed on to, and how patiently. Two that are equal need only one relay.
@@ -57,28 +53,18 @@ pub struct Relay {
     lookup: Lookup,
     /// Of connecting alone: whoever can be connected to is there.
     breaker: Breaker,
-    waiting: Arc<Waits>,
-}
-
-/// The connections that wait.
-#[derive(Default)]
-struct Waits {
-    pool: Pool<Driven>,
-    /// Somebody looks after them.
-    is_swept: AtomicBool,
+    waiting: Arc<Pool<Driven>>,
 }
 
 /// A connection that whoever uses it drives, with its one timer.
 struct Driven {
-    sender: SendRequest<Outgoing>,
-    driver: Driver,
+    line: Line<Outgoing>,
     alarm: Alarm,
 }
 
 impl Waiting for Driven {
     fn is_ready(&mut self) -> bool {
-        // Nobody waits for what happens later: whoever takes it looks again.
-        self.driver.poll(&mut Context::from_waker(Waker::noop())).is_pending() && self.sender.is_ready()
+        self.line.is_ready()
     }
 }
 
@@ -128,7 +114,7 @@ impl Relay {
             });
             request.body_mut().hold();
         }
-        if let Some(line) = self.waiting.pool.take() {
+        if let Some(line) = self.waiting.take() {
             let spare = spare(&request);
             match self.exchange(line, request, flow.clone()).await {
                 Ok(answer) => return Ok(answer),
@@ -148,8 +134,7 @@ impl Relay {
         let connecting = connect(&self.passage.endpoint, &self.tls, self.lookup, deadline);
         let connected = Box::pin(timeout_at(deadline, connecting)).await.unwrap_or(Err(CallError::Connect));
         pass.ended(!connected.as_ref().is_err_and(|error| error.is_down()), Instant::now());
-        let Line { sender, driver } = connected?;
-        Ok(Driven { sender, driver, alarm: Alarm::new(deadline + self.passage.head) })
+        Ok(Driven { line: connected?, alarm: Alarm::new(deadline + self.passage.head) })
     }
 
     /// Sends a request, and drives the connection until its answer begins.
@@ -159,11 +144,11 @@ impl Relay {
         request: Request<Outgoing>,
         flow: Option<Arc<Flow>>,
     ) -> Result<Response<Inflow>, Failed> {
-        let mut answer = std::pin::pin!(line.sender.try_send_request(request));
+        let mut answer = std::pin::pin!(line.line.sender.try_send_request(request));
         let mut since = Instant::now();
         let answered = std::future::poll_fn(|context| {
             // What comes of it comes by driving it here, so that nobody else needs to wake anybody.
-            let ended = line.driver.poll(context).is_ready();
+            let ended = line.line.driver.poll(context).is_ready();
             match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(answered) => return Poll::Ready(Ok(answered)),
                 Poll::Pending if ended => return Poll::Ready(Err(CallError::Reset)),
@@ -219,33 +204,11 @@ fn is_plain(head: &response::Parts) -> bool {
     !head.status.is_informational() && head.headers.get_all(header::TRANSFER_ENCODING).iter().all(is_chunked)
 }
 
-impl Waits {
-    /// Keeps a connection for the next request.
-    fn put(self: &Arc<Self>, line: Driven) {
-        self.pool.put(line);
-        if !self.is_swept.swap(true, Ordering::Relaxed) {
-            tokio::spawn(sweep(Arc::downgrade(self)));
-        }
-    }
-}
-
-/// Closes what waits for too long, until nothing does.
-async fn sweep(waiting: Weak<Waits>) {
-    loop {
-        tokio::time::sleep(IDLE).await;
-        let Some(waiting) = waiting.upgrade() else { return };
-        if !waiting.pool.sweep() {
-            waiting.is_swept.store(false, Ordering::Relaxed);
-            return;
-        }
-    }
-}
-
 /// The body of an answer, as it comes. Dropped before its end, it closes the connection that it comes by.
 pub struct Inflow {
     body: Incoming,
     line: Option<Driven>,
-    waiting: Arc<Waits>,
+    waiting: Arc<Pool<Driven>>,
     flow: Option<Arc<Flow>>,
     idle: Duration,
     /// Since when more of it is waited for.
@@ -261,7 +224,7 @@ impl Inflow {
         if polled.is_pending()
             && let Some(line) = &mut self.line
         {
-            let _shows_in_the_body = line.driver.poll(context);
+            let _shows_in_the_body = line.line.driver.poll(context);
             polled = Pin::new(&mut self.body).poll_frame(&mut silent);
         }
         polled.map_err(|error| broken(&error))

@@ -43,7 +43,7 @@ async fn call(client: &Client, budget: Duration) -> Result<Reply, CallError> {
         headers: HeaderMap::new(),
         body: Bytes::from_static(b"{}"),
     };
-    client.call(&call, budget, CAP).await
+    client.call(call, budget, CAP).await
 }
 
 /// A server that does the same with every connection; counts them.

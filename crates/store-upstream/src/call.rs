@@ -27,18 +27,18 @@ pub(crate) struct Request {
     pub(crate) method: Method,
     /// Below the service's base: path and query.
     pub(crate) target: String,
-    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
 impl Request {
     pub(crate) fn get(target: String, accept: HeaderValue) -> Self {
-        let headers = vec![(header::ACCEPT, accept)];
-        Self { method: Method::GET, target, headers, body: Bytes::new() }
+        let headers = HeaderMap::new();
+        Self { method: Method::GET, target, headers, body: Bytes::new() }.with(header::ACCEPT, accept)
     }
 
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
+        self.headers.insert(name, value);
         self
     }
 }
@@ -103,7 +103,7 @@ impl Service {
     pub(crate) async fn send(&self, request: &Request, budget: Duration) -> Result<Reply, Silence> {
         let Some(call) = self.call(request) else { return Err(Silence::Unsent(CallError::Refused)) };
         self.counters.calls.fetch_add(1, Ordering::Relaxed);
-        let answer = self.client.call(&call, budget.min(self.timeout), MAX_ANSWER).await;
+        let answer = self.client.call(call, budget.min(self.timeout), MAX_ANSWER).await;
         match answer {
             Ok(reply) => {
                 let is_there = !reply.status.is_server_error();
@@ -153,8 +153,7 @@ impl Service {
 
     fn call(&self, request: &Request) -> Option<Call> {
         let target = PathAndQuery::try_from(format!("{}{}", self.base, request.target)).ok()?;
-        let mut headers = HeaderMap::with_capacity(request.headers.len() + 2);
-        headers.extend(request.headers.iter().cloned());
+        let mut headers = request.headers.clone();
         if let Some(authorization) = &self.authorization {
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }

@@ -61,10 +61,10 @@ impl<L: UserStore> UpstreamStore<L> {
         };
         let Some(planned) = self.plan(&write).await? else { return Ok(Committed::Stale) };
         if guards.is_empty() {
-            self.unguarded(planned, now).await
-        } else {
-            self.guarded(planned, guards, attempt, now).await
+            return self.unguarded(planned, now).await;
         }
+        // What is rare is on the heap, so that the common way is small.
+        Box::pin(self.guarded(planned, guards, attempt, now)).await
     }
 
     /// One commit at a time for each of its keys.
@@ -124,17 +124,17 @@ impl<L: UserStore> UpstreamStore<L> {
         if let Some(known) = self.memory.get(user.id).filter(|known| known.user.version == user.version) {
             return Ok(Some(known.tag));
         }
-        let current = self.fetch(user.id).await?;
+        let current = Box::pin(self.fetch(user.id)).await?;
         Ok(current.filter(|current| current.user.version == user.version).map(|current| current.tag))
     }
 
     /// A write that nobody will ask about again: it is found out about here, or not at all.
     async fn unguarded(&self, mut planned: Planned, now: Timestamp) -> Result<Committed, StoreError> {
-        self.sign(&mut planned, *Uuid::new_v4().as_bytes());
+        self.sign(&mut planned, self.next_key());
         let committed = self.send(&planned).await?;
         if committed == Committed::Done && planned.kind == Kind::Delete {
             // Were this to fail, answers about a user who is gone would be kept for their day, and not shown.
-            drop(self.bury(planned.user, Vec::new(), now).await);
+            drop(Box::pin(self.bury(planned.user, Vec::new(), now)).await);
         }
         Ok(committed)
     }
@@ -181,6 +181,12 @@ impl<L: UserStore> UpstreamStore<L> {
         }
     }
 
+    /// A key that no other request has: what is random of it is so since the start.
+    fn next_key(&self) -> [u8; 16] {
+        let count = self.keys.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.first_key.wrapping_add(u128::from(count)).to_be_bytes()
+    }
+
     /// Gives a request the key by which the service knows it again.
     fn sign(&self, planned: &mut Planned, key: [u8; 16]) {
         if !self.honours_keys {
@@ -188,7 +194,7 @@ impl<L: UserStore> UpstreamStore<L> {
         }
         let key = Uuid::from_bytes(key).as_hyphenated().to_string();
         if let (Some(request), Ok(key)) = (&mut planned.request, HeaderValue::try_from(key)) {
-            request.headers.push((IDEMPOTENCY_KEY, key));
+            request.headers.insert(IDEMPOTENCY_KEY, key);
         }
     }
 
@@ -205,9 +211,9 @@ impl<L: UserStore> UpstreamStore<L> {
         };
         match verdict {
             Verdict::Done(tag) => Ok(self.done(planned, tag)),
-            Verdict::Not(meaning) => self.refusal(planned, meaning).await,
+            Verdict::Not(meaning) => Box::pin(self.refusal(planned, meaning)).await,
             Verdict::Shut(error) => Err(error),
-            Verdict::Open => self.lost(planned, request).await,
+            Verdict::Open => Box::pin(self.lost(planned, request)).await,
         }
     }
 

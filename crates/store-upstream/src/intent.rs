@@ -14,7 +14,7 @@ use gateway_record::{
     codec::{Reader, Writer},
     decode_ledger, encode_ledger,
 };
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sha2::{Digest, Sha256};
 
 use crate::call::Request;
@@ -74,10 +74,10 @@ impl Intent {
         }
         let method = Method::from_bytes(input.blob()?).ok()?;
         let target = String::from_utf8(input.blob()?.to_vec()).ok()?;
-        let mut headers = Vec::new();
+        let mut headers = HeaderMap::new();
         for _ in 0..input.number()? {
             let name = HeaderName::from_bytes(input.blob()?).ok()?;
-            headers.push((name, HeaderValue::from_bytes(input.blob()?).ok()?));
+            headers.append(name, HeaderValue::from_bytes(input.blob()?).ok()?);
         }
         let request = Request { method, target, headers, body: Bytes::copy_from_slice(input.blob()?) };
         let user = UserId::from_bytes(input.array()?);
@@ -157,7 +157,7 @@ mod tests {
         let request = Request {
             method: Method::PUT,
             target: "/users/x".to_owned(),
-            headers: vec![(http::header::IF_MATCH, HeaderValue::from_static("\"1\""))],
+            headers: HeaderMap::from_iter([(http::header::IF_MATCH, HeaderValue::from_static("\"1\""))]),
             body: Bytes::from_static(b"{\"a\":1}"),
         };
         let guards = vec![Guard { key: LedgerKey([9; 16]), record }];

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use gateway_core::{UniqueKey, User, UserId, Value, fold};
+use gateway_core::{Attr, UniqueKey, User, UserId, Value, fold};
 use http::HeaderValue;
 use quick_cache::{Weighter, sync};
 
@@ -65,10 +65,19 @@ impl Memory {
     }
 
     pub(crate) fn keep(&self, known: Known) {
-        for key in known.user.unique_keys() {
-            self.owners.insert(key, known.user.id);
+        let before = self.users.peek(&known.user.id);
+        let is_same = before.is_some_and(|before| has_same_keys(&before.user, &known.user));
+        if !is_same {
+            for key in known.user.unique_keys() {
+                self.owners.insert(key, known.user.id);
+            }
         }
         self.users.insert(known.user.id, known);
+    }
+
+    /// Who has a key.
+    pub(crate) fn note(&self, key: UniqueKey, owner: UserId) {
+        self.owners.insert(key, owner);
     }
 
     pub(crate) fn forget(&self, id: UserId) {
@@ -76,12 +85,18 @@ impl Memory {
     }
 }
 
+/// True for most updates.
+fn has_same_keys(before: &User, after: &User) -> bool {
+    let (was, is) = (before.profile.text(Attr::Username), after.profile.text(Attr::Username));
+    before.links == after.links && was == is
+}
+
 /// Whether a user has a unique key.
 pub(crate) fn has(user: &User, key: &UniqueKey) -> bool {
     match key {
         UniqueKey::Link(link) => user.links.contains(link),
         UniqueKey::Username(namespace, folded) => {
-            let name = user.profile.text(gateway_core::Attr::Username);
+            let name = user.profile.text(Attr::Username);
             user.external_id(namespace).is_some() && name.is_some_and(|name| fold(name) == *folded)
         }
     }

@@ -16,7 +16,11 @@ mod speech;
 mod stats;
 mod vocabulary;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use gateway_core::{
     Commit, Committed, LedgerKey, LedgerRecord, Page, StoreError, Timestamp, UniqueKey, User, UserId,
@@ -25,6 +29,7 @@ use gateway_core::{
 use gateway_outbound::{CallError, Client, Reply, Terms};
 use http::{HeaderValue, StatusCode, header};
 use tokio::{sync::Mutex, task::AbortHandle};
+use uuid::Uuid;
 
 use call::{Request, Service, garbage};
 use intent::Sealer;
@@ -74,6 +79,9 @@ pub struct UpstreamStore<L> {
     memory: Memory,
     ledger: L,
     sealer: Sealer,
+    /// The key of the first write without one of its own, and how many there were.
+    first_key: u128,
+    keys: AtomicU64,
     /// One at a time for each ledger key.
     turns: Box<[Mutex<()>]>,
     keeper: AbortHandle,
@@ -94,7 +102,8 @@ impl<L: UserStore> UpstreamStore<L> {
         let keeper = tokio::spawn(keep(Arc::clone(&service), Arc::clone(&speech))).abort_handle();
         let turns = (0..STRIPES).map(|_| Mutex::default()).collect();
         let (honours_keys, memory) = (options.honours_keys, Memory::new(options.cache_bytes));
-        Ok(Self { service, speech, honours_keys, memory, ledger, sealer, turns, keeper })
+        let (first_key, keys) = (Uuid::new_v4().as_u128(), AtomicU64::new(0));
+        Ok(Self { service, speech, honours_keys, memory, ledger, sealer, first_key, keys, turns, keeper })
     }
 
     /// The store that the ledger lives in.
@@ -215,7 +224,12 @@ impl<L: UserStore> UserStore for UpstreamStore<L> {
             Some(found) if self.speech.form() == Form::Document => {
                 Ok(self.user(found.id).await?.filter(|user| has(user, key)))
             }
-            found => Ok(found),
+            found => {
+                if let Some(found) = &found {
+                    self.memory.note(key.clone(), found.id);
+                }
+                Ok(found)
+            }
         }
     }
 

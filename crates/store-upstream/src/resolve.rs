@@ -154,8 +154,7 @@ impl<L: UserStore> UpstreamStore<L> {
                 if after.is_some_and(|after| self.speech.digest(&current.user) == after) {
                     return Found::Done(Some(current.tag));
                 }
-                let based_on = request.headers.iter().find(|(name, _)| *name == header::IF_MATCH);
-                not(based_on.is_some_and(|(_, tag)| *tag == current.tag))
+                not(request.headers.get(header::IF_MATCH) == Some(&current.tag))
             }
         }
     }

@@ -14,7 +14,7 @@ use gateway_core::{Attr, Page, Selection, StoreError, UniqueKey, User, UserId, W
 use gateway_dialect::{Json, json};
 use gateway_outbound::Reply;
 use gateway_record::{MEDIA_TYPE as RECORD, Stored, decode_page};
-use http::{HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
@@ -300,9 +300,11 @@ fn request(
     (media_type, body): (Option<&'static str>, Bytes),
     condition: (http::HeaderName, HeaderValue),
 ) -> Request {
-    let mut headers = vec![condition];
+    // Room for who asks, the key, and what the client adds.
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(condition.0, condition.1);
     if let Some(media_type) = media_type {
-        headers.push((header::CONTENT_TYPE, HeaderValue::from_static(media_type)));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     }
     Request { method, target, headers, body }
 }

@@ -118,7 +118,7 @@ impl Exporter {
         let mut headers = self.headers.clone();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let call = Call { method: Method::POST, target: None, headers, body };
-        let reply = self.client.call(&call, self.timeout, MAX_ANSWER).await.map_err(Failure::Call)?;
+        let reply = self.client.call(call, self.timeout, MAX_ANSWER).await.map_err(Failure::Call)?;
         if reply.status != StatusCode::OK {
             return Err(Failure::Status(reply.status, pause_asked_for(&reply)));
         }

@@ -104,10 +104,10 @@ impl Webhook {
     async fn judge(&self, question: &Bytes, now: Timestamp, deadline: Instant) -> Verdict {
         let Some(call) = self.call(question, now) else { return Verdict::Failed(Failure::Unsigned) };
         let left = || deadline.saturating_duration_since(Instant::now());
-        let mut result = self.client.call(&call, left(), MAX_ANSWER).await;
+        let mut result = self.client.call(call.clone(), left(), MAX_ANSWER).await;
         if is_worth_a_retry(&result) && left() > PAUSE {
             tokio::time::sleep(PAUSE).await;
-            result = self.client.call(&call, left(), MAX_ANSWER).await;
+            result = self.client.call(call, left(), MAX_ANSWER).await;
         }
         match result {
             Ok(reply) => verdict::read(&self.keys, &reply),
