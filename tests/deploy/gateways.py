@@ -131,6 +131,7 @@ def front(scratch):
         )
         config.write_text(text)
         with Gateway(config, "--data", scratch / "ledger") as gateway:
+            gateway.behind = behind
             yield gateway
 
 
@@ -141,3 +142,8 @@ def use_front(gateway):
     assert request(f"{gateway.url}/api/v1/legacy") == (200, '{"is": "old"}')
     status, body = request(f"{gateway.url}/api/v1/broken")
     assert status == 502, f"{status} {body}"
+
+
+def use_in_vain(gateway):
+    status, body = signed(gateway.config, gateway.url, "GET", "/api/v1/users?limit=1", "demo-admin")
+    assert status == 503, f"{status} {body}"
