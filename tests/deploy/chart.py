@@ -19,6 +19,9 @@ OPERATORS = {"ServiceMonitor", "PrometheusRule"}
 BAD = [
     {"store": "sqlite"},
     {"store": "embedded"},
+    {"store": "upstream"},
+    {"store": "upstream", "config": '[store]\nkind = "upstream"\n\n[store.upstream]\nledger = "embedded"\n'},
+    {"store": "postgres", "config": '[store]\nkind = "upstream"\n\n[store.upstream]\nledger = "postgres"\n'},
     {"replicaCount": 0},
     {"replicas": 2},
     {"config": ""},
@@ -30,6 +33,7 @@ BAD = [
 POSTGRES = {"ConfigMap", "Deployment", "HorizontalPodAutoscaler", "Job", "PodDisruptionBudget", "Service", "ServiceAccount"}
 EXPECTED = {
     "default": POSTGRES,
+    "upstream": POSTGRES,
     "embedded": {"ConfigMap", "Service", "ServiceAccount", "StatefulSet"},
     "everything": POSTGRES - {"HorizontalPodAutoscaler"} | OPERATORS | {"NetworkPolicy"},
 }

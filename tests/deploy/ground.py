@@ -132,7 +132,7 @@ def relocated(text, *pairs):
 def secrets_of(text, folder, where="/run/secrets/interlingua/"):
     """Makes each secret that a configuration refers to in a folder; the configuration that refers to those."""
     folder.mkdir(exist_ok=True)
-    values = {"postgres-url": "postgresql://interlingua:secret@127.0.0.1:1/interlingua"}
+    values = {"postgres-url": "postgresql://interlingua:secret@127.0.0.1:1/interlingua", "upstream-url": "http://127.0.0.1:1/v1"}
     for name in re.findall(re.escape(f"file:{where}") + r"([\w-]+)", text):
         path = folder / name
         path.write_text(values.get(name, os.urandom(32).hex()))

@@ -1,24 +1,34 @@
 """deploy/prometheus and deploy/grafana: rules by promtool; and every query of the dashboard and of the alerts asked
-of a Prometheus that watches gateways at work, over both stores and with every other server there is."""
+of a Prometheus that watches gateways at work, over every store and with every other server there is."""
 
 import contextlib
-import functools
-import http.server
 import json
 import re
-import threading
 import time
 import urllib.parse
 
 import yaml
 
+import gateways
 import stack
-from ground import DEPLOY, GATEWAY, ROOT, Gateway, free_port, process, relocated, request, run, signed, unpacked, wait_until
+from ground import DEPLOY, free_port, process, request, run, unpacked, wait_until
 
 FOLDER = DEPLOY / "prometheus"
 DASHBOARD = DEPLOY / "grafana/dashboard.json"
 # Of the parts of Grafana that stand in queries.
 VARIABLES = {"$__rate_interval": "20s", "$__range": "1m", "$instance": ".*", "$mount": ".*"}
+# What gateways have, and the dashboard need not show.
+UNSHOWN = {"interlingua_store_acknowledged_batch"}  # a position, which says something to `interlingua verify` alone
+# The names of the series of a metric, by its type, where they are not its own.
+ENDS = {"histogram": ["_bucket", "_sum", "_count"]}
+# What must have been counted at the end, beyond being there.
+COUNTED = [
+    "interlingua_upstream_commits_total",
+    "interlingua_upstream_records",
+    'interlingua_passthrough_requests_total{status="2xx"}',
+    'interlingua_passthrough_failures_total{cause="reset"}',
+    "interlingua_spans_exported_total",
+]
 
 
 def alerts(_):
@@ -28,8 +38,11 @@ def alerts(_):
     for rule in rules():
         assert rule["labels"].keys() == {"severity"} and rule["labels"]["severity"] in ("warning", "critical")
         assert rule["annotations"].keys() == {"summary", "description"}, rule["alert"]
-    tested = set(re.findall(r"alertname: (\w+)", (FOLDER / "alerts.test.yml").read_text()))
-    return f"{len(rules())} alerts, {len(tested)} of them with unit tests"
+    # By what is expected of one that fires.
+    tested = set(re.findall(r"alertname: (\w+)\n +exp_alerts:\n", (FOLDER / "alerts.test.yml").read_text()))
+    untested = {rule["alert"] for rule in rules()} - tested
+    assert not untested, f"no unit test fires {', '.join(sorted(untested))}"
+    return f"{len(rules())} alerts, each with a unit test"
 
 
 def rules():
@@ -41,15 +54,15 @@ def queries():
     board = json.loads(DASHBOARD.read_text())
     assert board["uid"] == "interlingua" and board["id"] is None and board["schemaVersion"] >= 39
     known = {variable["name"] for variable in board["templating"]["list"]}
-    panels = board["panels"]
+    # What is in a collapsed row lies below it once that is opened, and moves the others.
+    rows = [board["panels"], *(panel["panels"] for panel in board["panels"] if panel.get("collapsed"))]
+    panels = [panel for row in rows for panel in row]
     numbers = [panel["id"] for panel in panels]
     assert len(set(numbers)) == len(numbers)
-    spots, found = set(), []
+    for row in rows:
+        apart(row)
+    found = []
     for panel in panels:
-        place = panel["gridPos"]
-        spot = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
-        assert place["x"] + place["w"] <= 24 and not spot & spots, f"{panel['title']} lies on another panel"
-        spots |= spot
         targets = panel.get("targets", [])
         assert panel["title"] and (targets or panel["type"] == "row")
         assert len({target["refId"] for target in targets}) == len(targets)
@@ -61,26 +74,42 @@ def queries():
     return found + [("the annotation", note["expr"]) for note in board["annotations"]["list"]]
 
 
+def apart(panels):
+    spots = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        spot = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+        assert place["x"] + place["w"] <= 24 and not spot & spots, f"{panel['title']} lies on another panel"
+        spots |= spot
+
+
 def check(scratch):
-    (scratch / "stack").mkdir()
-    (scratch / "whole").mkdir()
-    with stack.Stack(scratch / "stack") as two, whole(scratch / "whole") as one:
-        gateways = [*two.gateways, one]
-        with prometheus(scratch, [gateway.admin for gateway in gateways]) as ask:
+    folders = [scratch / name for name in ("stack", "whole", "front")]
+    for folder in folders:
+        folder.mkdir()
+    with stack.Stack(folders[0]) as two, gateways.whole(folders[1]) as one, gateways.front(folders[2]) as front:
+        watched = [*two.gateways, one, front]
+        with prometheus(scratch, [gateway.admin for gateway in watched]) as ask:
+            # It begins some seconds after it is ready.
+            wait_until("every gateway is asked", lambda: len(answered(ask, "up == 1")) == len(watched))
             # Twice, with a look between them: a rate needs two.
             for _ in range(3):
                 two.use(two.gateways[0].url)
                 two.use(two.gateways[1].url)
-                use_whole(one)
+                gateways.use_whole(one)
+                gateways.use_front(front)
                 time.sleep(1.5)
-            named(gateways)
+            named(watched)
             empty = [f"{title}: {query}" for title, query in queries() if not answered(ask, query)]
             empty = [line for line in empty if not line.startswith("the annotation: ")]
             assert not empty, "these are answered by nothing:\n" + "\n".join(empty)
+            still = [series for series in COUNTED if not answered(ask, f"{series} > 0")]
+            assert not still, f"nothing was counted by {', '.join(still)}"
             for rule in rules():
                 answered(ask, rule["expr"])
             evaluated(ask)
-    return f"{len(queries())} queries of the dashboard answered, {len(rules())} alerts evaluated, every metric is there"
+            alarmed(ask, front)
+    return f"{len(queries())} queries of the dashboard answered, {len(rules())} alerts evaluated, every metric is there and shown"
 
 
 def answered(ask, query):
@@ -104,14 +133,33 @@ def evaluated(ask):
     assert all(target["health"] == "up" for target in up), up
 
 
-def named(gateways):
-    """Every metric that is asked for is one that a gateway has."""
-    text = "".join(request(gateway.admin + "/metrics")[1] for gateway in gateways)
-    types = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.M))
-    there = set(types) | {f"{name}{end}" for name, kind in types.items() if kind == "histogram" for end in ("_bucket", "_sum", "_count")}
-    asked = [query for _, query in queries()] + [rule["expr"] for rule in rules()]
-    wanted = {name for query in asked for name in re.findall(r"\binterlingua_\w+", query)}
-    assert wanted and wanted <= there, f"no gateway has {', '.join(sorted(wanted - there))}"
+def alarmed(ask, front):
+    """What an alert asks for is so where it should be, with real figures: here once the service behind is gone."""
+    asked = {rule["alert"]: rule["expr"] for rule in rules()}
+    gone = ["InterlinguaUpstreamAway", "InterlinguaUpstreamLeftAlone"]
+    early = [alert for alert in asked if alert.startswith("InterlinguaUpstream") and answered(ask, asked[alert])]
+    assert not early and answered(ask, asked["InterlinguaPassthroughFails"]), early
+    front.behind.process.terminate()
+    front.behind.process.wait()
+
+    def all_hold():
+        gateways.use_in_vain(front)
+        return all(answered(ask, asked[alert]) for alert in gone)
+
+    wait_until(f"these hold: {', '.join(gone)}", all_hold)
+
+
+def named(watched):
+    """Every metric that is asked for is one that a gateway has; and each that one has is on a panel."""
+    text = "".join(request(gateway.admin + "/metrics")[1] for gateway in watched)
+    types = dict(re.findall(r"^# TYPE (interlingua_\w+) (\w+)$", text, re.M))
+    series = {f"{name}{end}": name for name, kind in types.items() for end in ENDS.get(kind, [""])}
+    names = lambda asked: {name for query in asked for name in re.findall(r"\binterlingua_\w+", query)}
+    shown = names(query for _, query in queries())
+    wanted = shown | names(rule["expr"] for rule in rules())
+    assert wanted and wanted <= set(series), f"no gateway has {', '.join(sorted(wanted - set(series)))}"
+    unseen = set(types) - {series[name] for name in shown}
+    assert unseen == UNSHOWN, f"on no panel: {', '.join(sorted(unseen - UNSHOWN))}; or shown, or gone: {UNSHOWN - unseen}"
 
 
 @contextlib.contextmanager
@@ -139,89 +187,3 @@ def prometheus(scratch, admins):
     with process(scratch / "prometheus.log", *command, env=unpacked()):
         wait_until("Prometheus is ready", is_ready)
         yield ask
-
-
-class Issuer(http.server.BaseHTTPRequestHandler):
-    """Publishes a key, and knows no token."""
-
-    # A valid public key, of RFC 8037, A.2.
-    KEYS = {"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "one", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}
-
-    def answer(self, value):
-        body = json.dumps(value).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = functools.partialmethod(answer, KEYS)
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.answer({"active": False})
-
-    def log_message(self, *_):
-        pass
-
-
-@contextlib.contextmanager
-def whole(scratch):
-    """A gateway over the embedded store with TLS, a webhook, and issuers of both kinds."""
-    issuer, hook = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Issuer), free_port()
-    threading.Thread(target=issuer.serve_forever, daemon=True).start()
-    key, certificate = scratch / "tls.key", scratch / "tls.crt"
-    pair = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", certificate]
-    run("openssl", "req", "-x509", *pair, "-days", 1, "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
-    key.chmod(0o600)
-    secret = scratch / "introspection"
-    secret.write_text("0123456789abcdef" * 4)
-    secret.chmod(0o600)
-    text = (ROOT / "config/interlingua.toml").read_text()
-    where = f"http://127.0.0.1:{issuer.server_port}"
-    others = f"""
-[mount.webhook]
-url = "http://127.0.0.1:{hook}/validate"
-secret = "demo-webhook-secret"
-allow_private = true
-
-[[mount.client]]
-name = "keys"
-jwks_url = "{where}/keys"
-algorithm = "EdDSA"
-issuer = "{where}"
-audience = "users"
-allow_private = true
-
-[[mount.client]]
-name = "opaque"
-introspection_url = "{where}/ask"
-introspection_client_id = "interlingua"
-introspection_secret = "file:{secret}"
-allow_private = true
-"""
-    marked = '# Another server that is asked before an update through this mount is committed; default: none.\n'
-    tls = f'[server.tls]\ncertificate = "{certificate}"\nkey = "{key}"\n\n[log]'
-    config = scratch / "interlingua.toml"
-    config.write_text(relocated(text, (marked, marked + others), ("[log]", tls)))
-    receiver = [GATEWAY, "webhook-receiver", "--secret", "demo-webhook-secret", "--listen", f"127.0.0.1:{hook}"]
-    try:
-        with process(scratch / "hook.log", *receiver), Gateway(config, "--data", scratch / "data") as gateway:
-            wait_until("it has the issuer's keys", lambda: request(gateway.admin + "/readyz")[0] == 200)
-            yield gateway
-    finally:
-        issuer.shutdown()
-
-
-def use_whole(gateway):
-    config, url = gateway.config, gateway.url
-    change = {"update": {"bio": f"Now {time.monotonic_ns()}"}}
-    status, body = signed(config, url, "PATCH", "/social/proj1234/users/67890", "demo-service", change)
-    assert status == 200, body
-    # A token that nobody knows is asked about.
-    opaque = {"Authorization": f"Bearer nobody-{time.monotonic_ns()}"}
-    status, body = request(f"{url}/social/proj1234/users/67890", headers=opaque)
-    assert status == 403, f"{status} {body}"
-    assert signed(config, url, "GET", "/api/v1/users?limit=1", "demo-admin")[0] == 200
-    with contextlib.suppress(OSError, http.client.HTTPException):
-        request(url.replace("https:", "http:"))

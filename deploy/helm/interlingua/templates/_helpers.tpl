@@ -30,9 +30,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{/* The configuration, if it is for the store that the chart is to run. */}}
 {{- define "interlingua.config" -}}
-{{- $kind := ternary "embedded" "postgres" (regexMatch `(?m)^\s*kind\s*=\s*"embedded"` .Values.config) -}}
+{{- $kind := regexFind `(?m)^\s*kind\s*=\s*"(embedded|upstream)"` .Values.config | regexFind `embedded|upstream` | default "postgres" -}}
 {{- if ne $kind .Values.store -}}
 {{- fail (printf "`store` is %q, and [store] of `config` does not say kind = %q" .Values.store .Values.store) -}}
+{{- end -}}
+{{- if and (eq $kind "upstream") (not (regexMatch `(?m)^\s*ledger\s*=\s*"postgres"` .Values.config)) -}}
+{{- fail "gateways with `store: upstream` are several, so [store.upstream] of `config` must say ledger = \"postgres\"" -}}
 {{- end -}}
 {{ .Values.config }}
 {{- end -}}

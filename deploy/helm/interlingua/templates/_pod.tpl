@@ -1,4 +1,4 @@
-{{/* The pod of a gateway, the same over either store. */}}
+{{/* The pod of a gateway, the same over each store. */}}
 {{- define "interlingua.pod" -}}
 metadata:
   labels:
@@ -74,7 +74,7 @@ spec:
       secret:
         secretName: {{ .Values.existingSecret }}
         defaultMode: 0400
-    {{- if eq .Values.store "postgres" }}
+    {{- if ne .Values.store "embedded" }}
     - name: data
       emptyDir:
         sizeLimit: 1Mi
