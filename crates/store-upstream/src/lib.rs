@@ -191,27 +191,8 @@ impl<L: UserStore> UpstreamStore<L> {
             next = behind;
         }
     }
-}
 
-impl<L: UserStore> UserStore for UpstreamStore<L> {
-    /// The ledger's: gateways on one ledger agree on entity tags.
-    fn key(&self) -> [u8; 16] {
-        self.ledger.key()
-    }
-
-    async fn user(&self, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
-        Ok(self.fetch(id).await?.map(|known| known.user))
-    }
-
-    fn recent(&self, id: UserId) -> Option<Arc<User>> {
-        self.memory.get(id).map(|known| known.user)
-    }
-
-    fn recent_by(&self, key: &UniqueKey) -> Option<Arc<User>> {
-        self.memory.find(key).map(|known| known.user)
-    }
-
-    async fn find(&self, key: &UniqueKey) -> Result<Option<Arc<User>>, StoreError> {
+    async fn found(&self, key: &UniqueKey) -> Result<Option<Arc<User>>, StoreError> {
         if let Some(known) = self.memory.find(key)
             && let Some(current) = self.fetch(known.user.id).await?
             && has(&current.user, key)
@@ -233,7 +214,7 @@ impl<L: UserStore> UserStore for UpstreamStore<L> {
         }
     }
 
-    async fn list(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
+    async fn listed(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
         self.listen().await?;
         let (mut users, mut next) = (Vec::new(), page.after.map(Next::Id));
         let is_exact = is_exact(self.speech.form(), page);
@@ -252,7 +233,7 @@ impl<L: UserStore> UserStore for UpstreamStore<L> {
         Ok(users)
     }
 
-    async fn ledger(&self, key: LedgerKey, now: Timestamp) -> Result<Option<LedgerRecord>, StoreError> {
+    async fn record(&self, key: LedgerKey, now: Timestamp) -> Result<Option<LedgerRecord>, StoreError> {
         match self.look(key, now).await? {
             Look::Taken(record) => Ok(Some(record)),
             Look::Free(_) => Ok(None),
@@ -266,9 +247,41 @@ impl<L: UserStore> UserStore for UpstreamStore<L> {
             }
         }
     }
+}
+
+/// Each is on the heap, since whoever calls it moves the state of all that it may call.
+impl<L: UserStore> UserStore for UpstreamStore<L> {
+    /// The ledger's: gateways on one ledger agree on entity tags.
+    fn key(&self) -> [u8; 16] {
+        self.ledger.key()
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
+        Ok(Box::pin(self.fetch(id)).await?.map(|known| known.user))
+    }
+
+    fn recent(&self, id: UserId) -> Option<Arc<User>> {
+        self.memory.get(id).map(|known| known.user)
+    }
+
+    fn recent_by(&self, key: &UniqueKey) -> Option<Arc<User>> {
+        self.memory.find(key).map(|known| known.user)
+    }
+
+    async fn find(&self, key: &UniqueKey) -> Result<Option<Arc<User>>, StoreError> {
+        Box::pin(self.found(key)).await
+    }
+
+    async fn list(&self, page: &Page) -> Result<Vec<Arc<User>>, StoreError> {
+        Box::pin(self.listed(page)).await
+    }
+
+    async fn ledger(&self, key: LedgerKey, now: Timestamp) -> Result<Option<LedgerRecord>, StoreError> {
+        Box::pin(self.record(key, now)).await
+    }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
-        self.carry_out(commit).await
+        Box::pin(self.carry_out(commit)).await
     }
 }
 
