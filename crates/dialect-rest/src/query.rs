@@ -34,7 +34,8 @@ pub(crate) fn read(form: Form, raw: Option<&str>) -> Result<Query, Error> {
     let (mut errors, mut seen) = (Vec::new(), Vec::new());
     for pair in raw.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decode(name).unwrap_or_default();
+        // An answer names a bad parameter: never one that could not be read from it again (decision 7).
+        let name = decode(name).filter(|name| !name.contains(char::is_control)).unwrap_or_default();
         let read = if seen.contains(&name) {
             Err(Problem::Repeated)
         } else {

@@ -288,7 +288,8 @@ pub(super) fn is_json(answer: &Answer) {
     let typed = answer.headers.iter().find(|(name, _)| *name == header::CONTENT_TYPE);
     match typed {
         Some((_, value)) if value.to_str().is_ok_and(|value| value.contains("json")) => {
-            assert!(json::parse(&answer.body).is_ok(), "{}", answer.body.escape_ascii());
+            let parsed = json::parse(&answer.body);
+            assert!(parsed.is_ok(), "{:?}: {}", parsed.err(), answer.body.escape_ascii());
         }
         Some(_) => {}
         None => assert!(answer.body.is_empty()),

@@ -66,6 +66,14 @@ fn every_bad_parameter_is_told() {
     assert_eq!((found[0].1, found[1].1), (Problem::Repeated, Problem::Unknown));
 }
 
+/// What no JSON of ours can hold does not get into an answer.
+#[test]
+fn a_name_that_cannot_be_shown_is_not() {
+    for raw in ["a%00b=1", "a%1F", "%0A=1", "a%00b"] {
+        assert_eq!(problems(raw), [(String::new(), Problem::Unknown)], "{raw}");
+    }
+}
+
 #[test]
 fn cursors_are_safe_in_urls_and_come_back() {
     for byte in [0, 7, 255] {
