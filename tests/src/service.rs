@@ -5,9 +5,9 @@ use std::{net::SocketAddr, time::Duration};
 use gateway_outbound::{Endpoint, Terms, Trust};
 use store_upstream::{Form, Options, Vocabulary};
 
-/// The client of the REST mount that may exchange records, and the one that may not.
+/// Of the client of the REST mount that may exchange records.
 pub const GATEWAY: &str = "demo-gateway-token";
-/// ...
+/// Of one that may not.
 pub const ADMIN: &str = "demo-admin-token";
 
 /// The base of the REST mount of a gateway.

@@ -1,6 +1,9 @@
 //! A commit: one request, its record in the ledger, and what an answer means.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use gateway_core::{
     Commit, Committed, Guard, LedgerKey, LedgerRecord, Status, StoreError, Timestamp, User, UserId,
@@ -183,7 +186,7 @@ impl<L: UserStore> UpstreamStore<L> {
 
     /// A key that no other request has: what is random of it is so since the start.
     fn next_key(&self) -> [u8; 16] {
-        let count = self.keys.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let count = self.keys.fetch_add(1, Ordering::Relaxed);
         self.first_key.wrapping_add(u128::from(count)).to_be_bytes()
     }
 
@@ -222,7 +225,7 @@ impl<L: UserStore> UpstreamStore<L> {
         let after = planned.after.as_ref().map(|after| self.speech.digest(after));
         let found = self.find_out(request, (planned.kind, planned.user, after), false).await;
         let counter = if matches!(found, Found::Unknown) { &counters.unknown } else { &counters.resolved };
-        counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        counter.fetch_add(1, Ordering::Relaxed);
         match found {
             Found::Done(tag) => Ok(self.done(planned, tag)),
             Found::Not(meaning) => self.refusal(planned, meaning).await,
@@ -246,7 +249,7 @@ impl<L: UserStore> UpstreamStore<L> {
     }
 
     fn done(&self, planned: &Planned, tag: Option<HeaderValue>) -> Committed {
-        self.service.counters.commits.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.service.counters.commits.fetch_add(1, Ordering::Relaxed);
         self.remember(planned, tag);
         Committed::Done
     }

@@ -10,7 +10,7 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use gateway_core::{Attr, Page, Selection, StoreError, UniqueKey, User, UserId, Write};
+use gateway_core::{Attr, Link, Selection, StoreError, UniqueKey, User, UserId, Write};
 use gateway_dialect::{Json, json};
 use gateway_outbound::Reply;
 use gateway_record::{MEDIA_TYPE as RECORD, Stored, decode_page};
@@ -118,17 +118,20 @@ impl Speech {
 
     /// Asks for whoever may have a unique key.
     pub(crate) fn find(&self, key: &UniqueKey, next: Option<&Next>) -> Request {
-        let UniqueKey::Link(link) = key else {
-            let UniqueKey::Username(namespace, name) = key else { return self.probe() };
-            let by_name = Selection::Username(name.clone());
-            let by_space = Selection::Namespace(namespace.clone());
-            let takes_name = self.form() == Form::Record || self.vocabulary.routes.list.takes("username");
-            return self.list(if takes_name { &by_name } else { &by_space }, usize::MAX, next);
+        let (list, is_record) = (&self.vocabulary.routes.list, self.form() == Form::Record);
+        let link = match key {
+            UniqueKey::Username(namespace, name) if is_record => {
+                let target = record_list(&Selection::Namespace(namespace.clone()), 1, None);
+                return Request::get(target + &parameter("username", name), self.accept());
+            }
+            UniqueKey::Username(_, name) if list.takes("username") => {
+                return self.list(&Selection::Username(name.clone()), usize::MAX, next);
+            }
+            UniqueKey::Link(link) if is_record || list.takes("externalId") => link,
+            UniqueKey::Username(namespace, _) | UniqueKey::Link(Link { namespace, .. }) => {
+                return self.list(&Selection::Namespace(namespace.clone()), usize::MAX, next);
+            }
         };
-        let takes_link = self.form() == Form::Record || self.vocabulary.routes.list.takes("externalId");
-        if !takes_link {
-            return self.list(&Selection::Namespace(link.namespace.clone()), usize::MAX, next);
-        }
         let mut given: Vec<Given<'_>> = vec![
             ("limit", "1".into()),
             ("namespace", link.namespace.as_str().into()),
@@ -137,7 +140,7 @@ impl Speech {
         if let Some(Next::Cursor(cursor)) = next {
             given.push(("cursor", cursor.as_str().into()));
         }
-        Request::get(self.vocabulary.routes.list.fill(&given), self.accept())
+        Request::get(list.fill(&given), self.accept())
     }
 
     /// The user of an answer. In a document its version is 0.
@@ -263,7 +266,7 @@ fn record_list(of: &Selection, limit: usize, next: Option<&Next>) -> String {
     if let Some(Next::Id(after)) = next {
         target.push_str(&format!("&after={after}"));
     }
-    let parameter = match of {
+    let asked = match of {
         Selection::All => None,
         Selection::Namespace(namespace) => Some(("namespace", namespace.as_str())),
         Selection::Email(email) => Some(("email", email.as_str())),
@@ -271,10 +274,14 @@ fn record_list(of: &Selection, limit: usize, next: Option<&Next>) -> String {
         Selection::Status(status) => Some(("status", status.as_str())),
         Selection::Suspended => Some(("suspended", "true")),
     };
-    if let Some((name, value)) = parameter {
-        target.push_str(&format!("&{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
+    if let Some((name, value)) = asked {
+        target.push_str(&parameter(name, value));
     }
     target
+}
+
+fn parameter(name: &str, value: &str) -> String {
+    format!("&{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC))
 }
 
 fn asked(of: &Selection) -> Option<Given<'_>> {
@@ -311,9 +318,4 @@ fn request(
 
 fn bytes(json: &Json<'_>) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(json).map_err(|error| StoreError::Engine(Box::new(error)))
-}
-
-/// Whether a page that was asked for is one that the service was asked for as it is.
-pub(crate) fn is_exact(form: Form, page: &Page) -> bool {
-    form == Form::Record && !matches!(page.of, Selection::Status(_))
 }
